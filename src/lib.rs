@@ -1,0 +1,15 @@
+//! Tidewheel: a single-node stream processing engine.
+
+// Derives of this crate's own dependents name it by this path, in doc tests too.
+extern crate self as tidewheel;
+
+pub mod aggregate;
+pub mod frame;
+pub mod limits;
+pub mod record;
+mod sync;
+pub mod time;
+
+pub use bytemuck::{Pod, Zeroable};
+pub use record::Record;
+pub use time::{EventTime, Span, Watermark};

@@ -1,0 +1,60 @@
+//! Every bound in the engine, and how the bounds lean on each other.
+//!
+//! Uses nothing. A bound that a user can set has its default and its ceiling here.
+
+/// Most shards one engine runs.
+pub const SHARDS_MAX: usize = 256;
+/// Most source partitions one engine reads.
+pub const PARTITIONS_MAX: usize = 4096;
+
+/// Records a source hands over in one poll, and so the most rows of one frame.
+pub const BATCH_RECORDS_MAX: usize = 1024;
+/// Bytes of one frame, header included. A claim in a ring is never longer.
+pub const FRAME_BYTES_MAX: usize = 64 << 10;
+/// Bytes of one record: its row, its columns and what it holds in the tail heap.
+pub const RECORD_BYTES_MAX: usize = 32 << 10;
+/// Bytes of one lane's ring.
+pub const LANE_BYTES: usize = 256 << 10;
+/// Bytes of one shard's ring of results.
+pub const RESULT_LANE_BYTES: usize = 512 << 10;
+/// Frames that a shard takes from one lane before it looks at the next lane.
+pub const FRAMES_PER_LANE_STEP: usize = 4;
+
+/// Keys that may be alive in one shard at a time, unless the user says otherwise.
+pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
+/// Slices that may be open in one shard at a time.
+pub const OPEN_SLICES_MAX: usize = 1 << 20;
+
+/// Bytes of one line of text input; a longer one is malformed.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Columns of one row of text input.
+pub const COLUMNS_MAX: usize = 4096;
+/// Malformed records that are described one by one; the rest is counted.
+pub const MALFORMED_REPORTED: usize = 5;
+/// Rows that are looked at to infer the types of columns.
+pub const INFERENCE_ROWS: usize = 1000;
+
+const _: () = {
+    assert!(LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
+    assert!(
+        RESULT_LANE_BYTES.is_power_of_two(),
+        "positions wrap with a mask"
+    );
+    assert!(
+        FRAME_BYTES_MAX * 4 <= LANE_BYTES,
+        "one frame never fills a lane"
+    );
+    assert!(
+        FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES,
+        "one frame never fills a lane of results"
+    );
+    assert!(
+        RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX,
+        "a record and its header fit one frame"
+    );
+    assert!(PARTITIONS_MAX <= 1 << 16, "a partition's number is a u16");
+    assert!(
+        BATCH_RECORDS_MAX <= 1 << 16,
+        "a row's number within a frame is small"
+    );
+};

@@ -1,0 +1,2 @@
+//! The `tidewheel` command.
+fn main() {}

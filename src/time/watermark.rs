@@ -1,0 +1,106 @@
+//! The watermark and its one law: it only rises.
+
+use super::{EventTime, Span};
+use std::fmt;
+
+/// A promise of a lane: no more records with `time <= watermark` will follow.
+///
+/// (Tyler Akidau et al., "The Dataflow Model", VLDB 2015; the inclusive form is Flink's.)
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Watermark(i64);
+
+impl Watermark {
+    /// Promises nothing.
+    pub const START: Self = Self(i64::MIN);
+    /// Promises that nothing more will come.
+    pub const END: Self = Self(i64::MAX);
+
+    /// The watermark that promises no more records at or before `time`.
+    #[inline]
+    pub const fn at(time: EventTime) -> Self {
+        Self(time.as_nanos())
+    }
+
+    /// The watermark of a partition whose highest time is `max` and whose records come at most
+    /// `bound` out of order: `max - bound`.
+    #[inline]
+    pub const fn behind(max: EventTime, bound: Span) -> Self {
+        Self::at(max.saturating_sub(bound))
+    }
+
+    /// As frames carry it: nanoseconds, with the two outermost values for `START` and `END`.
+    #[inline]
+    pub const fn to_raw(self) -> i64 {
+        self.0
+    }
+
+    /// From what a frame carries.
+    #[inline]
+    pub const fn from_raw(raw: i64) -> Self {
+        Self(raw)
+    }
+
+    /// The time that the watermark stands at; `None` for `START` and `END`.
+    pub const fn time(self) -> Option<EventTime> {
+        match self {
+            Self::START | Self::END => None,
+            Self(nanos) => Some(EventTime::from_nanos(nanos)),
+        }
+    }
+
+    /// The first moment that records may still come for: a window that ends at or before it is
+    /// closed. It is the watermark plus one `tick`, the resolution of the stream's timestamps.
+    #[inline]
+    pub const fn horizon(self, tick: Span) -> i64 {
+        match self {
+            Self::START => i64::MIN,
+            Self(nanos) => nanos.saturating_add(tick.as_nanos()),
+        }
+    }
+
+    /// Moves forward only; says the new watermark when, and only when, it moved.
+    #[inline]
+    pub fn advance_to(&mut self, next: Self) -> Option<Self> {
+        (next > *self).then(|| {
+            *self = next;
+            next
+        })
+    }
+}
+
+impl fmt::Debug for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::START => f.write_str("Watermark::START"),
+            Self::END => f.write_str("Watermark::END"),
+            Self(nanos) => write!(f, "Watermark({nanos})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watermark_only_rises() {
+        let mut watermark = Watermark::START;
+        let ten = Watermark::at(EventTime::from_nanos(10));
+        assert_eq!(watermark.advance_to(ten), Some(ten));
+        assert_eq!(
+            watermark.advance_to(Watermark::at(EventTime::from_nanos(9))),
+            None
+        );
+        assert_eq!(watermark.advance_to(ten), None);
+        assert_eq!(watermark, ten);
+        assert_eq!(watermark.advance_to(Watermark::END), Some(Watermark::END));
+    }
+
+    #[test]
+    fn the_horizon_is_one_tick_past_the_watermark() {
+        let watermark = Watermark::at(EventTime::from_nanos(999_000_000));
+        assert_eq!(watermark.horizon(Span::from_millis(1)), 1_000_000_000);
+        assert_eq!(Watermark::END.horizon(Span::from_millis(1)), i64::MAX);
+        assert_eq!(Watermark::START.horizon(Span::from_millis(1)), i64::MIN);
+    }
+}
