@@ -10,13 +10,13 @@ pub const PARTITIONS_MAX: usize = 4096;
 /// Records a source hands over in one poll, and so the most rows of one frame.
 pub const BATCH_RECORDS_MAX: usize = 1024;
 /// Bytes of one frame, header included. A claim in a ring is never longer.
-pub const FRAME_BYTES_MAX: usize = 64 << 10;
+pub const FRAME_BYTES_MAX: usize = 32 << 10;
 /// Bytes of one record: its row, its columns and what it holds in the tail heap.
-pub const RECORD_BYTES_MAX: usize = 32 << 10;
+pub const RECORD_BYTES_MAX: usize = 16 << 10;
 /// Bytes of one lane's ring.
-pub const LANE_BYTES: usize = 256 << 10;
+pub const LANE_BYTES: usize = 128 << 10;
 /// Bytes of one shard's ring of results.
-pub const RESULT_LANE_BYTES: usize = 512 << 10;
+pub const RESULT_LANE_BYTES: usize = 256 << 10;
 /// Frames that a shard takes from one lane before it looks at the next lane.
 pub const FRAMES_PER_LANE_STEP: usize = 4;
 

@@ -1,1 +1,93 @@
-//! (under construction)
+//! The engine: what a program describes with a [`Stream`] is checked, assembled from rings,
+//! intakes and shards, and run: by pinned executors, by plain threads, or step by step on the
+//! caller's own.
+//!
+//! May use every room below. Everything that can be wrong with a description is said by
+//! [`Pipeline::open`], before anything runs.
+
+mod assembly;
+mod core;
+mod error;
+#[cfg(all(target_os = "linux", feature = "glommio"))]
+mod executors;
+mod running;
+mod runtime;
+mod sinks;
+mod stream;
+mod threads;
+
+pub use error::{EngineError, OpenError};
+pub use running::{Running, Stopper};
+pub use runtime::{Runtime, RuntimeChoice};
+pub use sinks::{ForEach, IntoResults, Discarding, OpenSink};
+pub use stream::{Aggregated, Pipeline, Stream, Windowed};
+
+use self::core::CoreDuty;
+use crate::cpu::{Bell, IdlePolicy, Placement};
+use crate::metrics::{MeterBoard, Metrics};
+use crate::shard::Progress;
+use crate::cpu::StopSignal;
+use std::sync::Arc;
+
+/// An engine that is assembled and has not run yet.
+///
+/// [`Engine::start`] gives every shard a core; [`Engine::step`] drives the same parts by hand.
+pub struct Engine {
+    cores: Vec<Box<dyn CoreDuty>>,
+    bells: Vec<Bell>,
+    board: Arc<MeterBoard>,
+    stop: StopSignal,
+    settings: EngineSettings,
+}
+
+/// What an engine is run with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineSettings {
+    pub(crate) runtime: Runtime,
+    pub(crate) placement: Placement,
+    pub(crate) idle: IdlePolicy,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("shards", &self.cores.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Runs the engine: one thread a shard, named `tidewheel-0`, `tidewheel-1` and so on, and no
+    /// other threads.
+    ///
+    /// # Errors
+    /// When the runtime that was asked for is refused by this machine, or a thread can not be
+    /// started.
+    pub fn start(self) -> Result<Running, EngineError> {
+        running::start(self)
+    }
+
+    /// Runs every part once on the calling thread. To be called until it says
+    /// [`Progress::Finished`].
+    ///
+    /// # Errors
+    /// When a source or a shard can not go on.
+    pub fn step(&mut self) -> Result<Progress, EngineError> {
+        let mut all = Progress::Finished;
+        for core in &mut self.cores {
+            for task in 0..core.tasks() {
+                all = all.and(core.step(task)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Stops reading. Open windows come out marked as interrupted; go on stepping until
+    /// [`Progress::Finished`].
+    pub fn stop(&self) {
+        self.stop.request();
+    }
+
+    /// What has been counted so far.
+    pub fn metrics(&self) -> Metrics {
+        self.board.snapshot()
+    }
+}

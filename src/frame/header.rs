@@ -180,6 +180,10 @@ impl FrameHeader {
         FrameKind::from_raw(self.kind)
     }
 
+    pub(super) const fn set_kind(&mut self, kind: FrameKind) {
+        self.kind = kind as u8;
+    }
+
     /// The optional columns.
     #[inline]
     pub const fn extras(&self) -> Extras {

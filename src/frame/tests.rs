@@ -27,7 +27,7 @@ fn write(rows: &[(i64, Vec<u8>, Option<u64>)], extras: Extras) -> Vec<u64> {
         };
         writer.push(&schema, row, schema.heap(batch.batch()), stamp);
     }
-    let (_, length) = writer.finish(Watermark::at(EventTime::from_nanos(2)), 7);
+    let (_, _, length) = writer.finish(Watermark::at(EventTime::from_nanos(2)), 7);
     words.truncate(length);
     words
 }

@@ -1,6 +1,6 @@
 //! Writing a frame where it will be read: into memory claimed from a ring or a log.
 
-use super::{Extras, FrameHeader, HEADER_WORDS};
+use super::{Extras, FrameHeader, FrameKind, HEADER_WORDS};
 use crate::record::{Schema, SourceSequence};
 use crate::time::Watermark;
 use std::ops::DerefMut;
@@ -82,6 +82,11 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         self.count
     }
 
+    /// Makes the frame another kind than it was begun as.
+    pub fn set_kind(&mut self, kind: FrameKind) {
+        self.header.set_kind(kind);
+    }
+
     /// Whether one more row with so many bytes in the tail heap fits.
     #[inline]
     pub fn has_room(&self, tail_bytes: usize) -> bool {
@@ -141,9 +146,9 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
     }
 
     /// Ends the frame: columns and heap go behind the rows, the header in front. Gives the memory
-    /// back and says how many of its words the frame takes.
+    /// and the tail back and says how many words of the memory the frame takes.
     #[inline]
-    pub fn finish(mut self, advances: Watermark, stamp: u64) -> (W, usize) {
+    pub fn finish(mut self, advances: Watermark, stamp: u64) -> (W, &'t mut Tail, usize) {
         if self.extras != Extras::NONE || !self.tail.heap.is_empty() {
             self.lay_tail();
         }
@@ -153,7 +158,7 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         self.header.stamp = stamp;
         let header: &[u64; HEADER_WORDS] = bytemuck::cast_ref(&self.header);
         self.words[..HEADER_WORDS].copy_from_slice(header);
-        (self.words, self.at)
+        (self.words, self.tail, self.at)
     }
 
     fn lay_tail(&mut self) {

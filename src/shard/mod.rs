@@ -1,1 +1,20 @@
-//! (under construction)
+//! The roles that own a core: the intake, which reads and routes, and the shard, which owns keys.
+//!
+//! May use every room below. A shard is a deterministic machine over its inbound frames: it does
+//! no I/O and reads no clock but to measure. One step, in order:
+//!
+//! 1. results that found no room the last time leave;
+//! 2. a frame is taken from a lane, in place;
+//! 3. its rows are folded into the slices of their windows, late ones go to the late output;
+//! 4. its watermark is merged with the other lanes';
+//! 5. when the merged watermark moved, windows close and results leave.
+
+mod intake;
+mod jump;
+mod progress;
+mod step;
+
+pub use intake::{DeadLetter, DeadLetterObserver, Intake, IntakeParts, TimeRules};
+pub use jump::JumpRule;
+pub use progress::Progress;
+pub use step::{Shard, ShardError, ShardParts};

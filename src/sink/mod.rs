@@ -1,1 +1,75 @@
-//! (under construction)
+//! Where results go: a callback on the shard's core, a handle that another thread polls, a count.
+//!
+//! May use `window`, `aggregate`, `frame`, `ring`, `record`, `time`, `cpu`, `metrics` and
+//! `limits`. A sink never blocks: it says when it has no room, and the shard waits.
+
+mod callback;
+mod handle;
+mod lane;
+
+pub use callback::{Callback, Discard};
+pub use handle::{Output, Results};
+pub use lane::{LaneSink, RESULT_HEAD_WORDS};
+
+use crate::aggregate::Aggregate;
+use crate::record::{KeyKind, Schema, ShardIndex};
+use crate::window::{Fired, Flow, LateRow, Reason, Window};
+
+/// A result: what an aggregate came to for one key in one window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WindowResult<K, V> {
+    /// The window.
+    pub window: Window,
+    /// The key.
+    pub key: K,
+    /// What the aggregate came to.
+    pub value: V,
+    /// Why it came out now.
+    pub reason: Reason,
+    /// The shard that owns the key.
+    pub shard: ShardIndex,
+    /// The number of the result among those of its shard, from 0.
+    pub sequence: u64,
+}
+
+/// A record that came after all its windows had closed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LateRecord<'a, R: ?Sized> {
+    /// The record.
+    pub row: &'a R,
+    /// What the row points to.
+    pub heap: &'a [u8],
+    /// The end of the last window that it would have counted in.
+    pub window_end: i64,
+    /// The watermark, of the record's own partition, that had passed that end.
+    pub watermark: crate::time::Watermark,
+}
+
+/// Takes the results of one shard.
+pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
+    /// The results of one closing.
+    type Session<'a>: Session<S::Key, A::Partial>
+    where
+        Self: 'a;
+
+    /// Begins to take results.
+    fn session(&mut self) -> Self::Session<'_>;
+    /// Takes a late record. Never refuses: a shard brings those of one frame, then flushes.
+    fn late(&mut self, schema: &S, late: &LateRow<'_, S::Row>);
+    /// Lets out what waits. `false` when there is no room for all of it.
+    fn flush(&mut self) -> bool;
+    /// Says that nothing more will come. `false` when there is no room to say so.
+    fn finish(&mut self) -> bool;
+}
+
+/// The results of one closing on their way out.
+pub trait Session<K: KeyKind, P> {
+    /// Takes a result, or says that there is no room for it.
+    fn emit(&mut self, fired: &Fired<'_, K, P>) -> Flow;
+    /// Results taken since the start of the engine.
+    fn results(&self) -> u64;
+    /// Ends the session: what was taken is on its way.
+    fn close(self);
+}

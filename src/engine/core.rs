@@ -1,0 +1,72 @@
+//! A core: one shard and the sources that share its thread. Its parts are stepped one at a time,
+//! by whichever runtime holds it.
+
+use super::EngineError;
+use crate::aggregate::Aggregate;
+use crate::cpu::StopSignal;
+use crate::metrics::{ShardMeter, SourceMeter};
+use crate::operator::Stage;
+use crate::record::Schema;
+use crate::ring::LocalRing;
+use crate::shard::{Intake, Progress, Shard};
+use crate::sink::ResultSink;
+use crate::time::{Clock, MonotonicNanos, SystemClock};
+use std::sync::Arc;
+
+/// What a runtime knows of a core. Nothing here is called per record.
+pub(super) trait CoreDuty: Send {
+    /// How many tasks it has: its sources, then its shard.
+    fn tasks(&self) -> usize;
+    /// One bounded step of a task.
+    fn step(&mut self, task: usize) -> Result<Progress, EngineError>;
+}
+
+pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
+    pub(super) intakes: Vec<(Intake<S, P>, Arc<SourceMeter>)>,
+    pub(super) shard: Shard<P::Out, A, R>,
+    pub(super) shard_meter: Arc<ShardMeter>,
+    /// The lanes from the core's sources to its own shard.
+    pub(super) locals: Vec<LocalRing<u64>>,
+    pub(super) clock: SystemClock,
+    pub(super) stop: StopSignal,
+    /// When the step before ended.
+    pub(super) last: MonotonicNanos,
+}
+
+impl<S, P, A, R> CoreDuty for Core<S, P, A, R>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+    R: ResultSink<P::Out, A>,
+{
+    fn tasks(&self) -> usize {
+        self.intakes.len() + 1
+    }
+
+    fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+        let progress = match self.intakes.get_mut(task) {
+            Some((intake, _)) => {
+                let local = self.locals.get_mut(task);
+                intake.step(local, &self.clock, self.stop.is_requested())?
+            }
+            None => self.shard.step(&mut self.locals, &self.clock)?,
+        };
+        let now = self.clock.now();
+        let spent = now.since(self.last);
+        self.last = now;
+        match self.intakes.get(task) {
+            Some((_, meter)) => match progress {
+                Progress::Worked => meter.busy_nanos.add(spent),
+                Progress::Blocked => meter.blocked_nanos.add(spent),
+                Progress::Idle | Progress::Finished => meter.idle_nanos.add(spent),
+            },
+            None => match progress {
+                Progress::Worked => self.shard_meter.busy_nanos.add(spent),
+                Progress::Blocked => self.shard_meter.blocked_nanos.add(spent),
+                Progress::Idle | Progress::Finished => self.shard_meter.idle_nanos.add(spent),
+            },
+        }
+        Ok(progress)
+    }
+}

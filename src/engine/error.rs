@@ -1,0 +1,69 @@
+//! Why an engine does not open, and why one stops.
+
+use crate::cpu::IoUringRefusal;
+use crate::limits;
+use crate::shard::ShardError;
+use crate::source::SourceError;
+
+/// Why a pipeline does not open. Nothing runs and nothing is left behind.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is nothing to read.
+    #[error("the stream has no source; give it at least one")]
+    NoSource,
+    /// More sources than an engine reads.
+    #[error("{0} sources are more than the {max} an engine reads", max = limits::PARTITIONS_MAX)]
+    TooManySources(usize),
+    /// No shards, or more than an engine runs.
+    #[error("{0} shards can not be; take 1 to {max}", max = limits::SHARDS_MAX)]
+    Shards(usize),
+    /// A tick of zero.
+    #[error("the tick is zero; it is the resolution of timestamps, at least 1 ns")]
+    ZeroTick,
+    /// A record that fits no frame.
+    #[error("a row of {bytes} bytes is longer than the {max} that a frame takes",
+        max = limits::RECORD_BYTES_MAX)]
+    RowTooLong {
+        /// Bytes of a row.
+        bytes: usize,
+    },
+    /// A result that fits no frame.
+    #[error("an aggregate of {bytes} bytes is longer than the {max} that a frame takes",
+        max = limits::RECORD_BYTES_MAX)]
+    PartialTooLong {
+        /// Bytes of a partial aggregate.
+        bytes: usize,
+    },
+}
+
+/// Why an engine stopped before its end, or did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A source could not go on.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A shard could not go on.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A thread panicked: a defect, of the engine or of a closure given to it.
+    #[error("shard {shard} panicked: {message}")]
+    Panicked {
+        /// The shard whose thread it was.
+        shard: usize,
+        /// What it said.
+        message: String,
+    },
+    /// The runtime of glommio was asked for, and this machine refuses it.
+    #[error("the runtime glommio can not run here: {0}")]
+    RuntimeRefused(IoUringRefusal),
+    /// A thread or an executor could not be started.
+    #[error("a thread for shard {shard} could not be started: {reason}")]
+    NoThread {
+        /// The shard.
+        shard: usize,
+        /// What the system said.
+        reason: String,
+    },
+}

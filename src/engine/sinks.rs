@@ -1,0 +1,124 @@
+//! From what a program asked for to the sinks of the shards.
+
+use super::Engine;
+use crate::aggregate::Aggregate;
+use crate::cpu::Bell;
+use crate::exchange::FRAME_WORDS_MAX;
+use crate::limits::RESULT_LANE_BYTES;
+use crate::metrics::SinkMeter;
+use crate::record::{KeyKind, Schema, ShardIndex};
+use crate::ring::ring;
+use crate::sink::{
+    Callback, Discard, LaneSink, LateRecord, ResultSink, Results, WindowResult,
+};
+use std::sync::Arc;
+
+/// What sinks are made with.
+#[derive(Debug)]
+pub struct SinkPlan<'a, S, A> {
+    pub(super) schema: &'a S,
+    pub(super) aggregate: &'a A,
+    /// The bells of the shards' cores, and where each shard's sink counts.
+    pub(super) shards: &'a [(Bell, Arc<SinkMeter>)],
+}
+
+/// Where results go, before an engine is assembled.
+pub trait OpenSink<S: Schema, A: Aggregate<S::Row>>: Sized {
+    /// The sink of one shard.
+    type Sink: ResultSink<S, A> + 'static;
+    /// What opening gives beside the sinks.
+    type Handle;
+    /// What [`Pipeline::open`](super::Pipeline::open) gives.
+    type Opened;
+
+    /// Makes one sink a shard.
+    fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Self::Handle);
+    /// Puts engine and handle together.
+    fn opened(engine: Engine, handle: Self::Handle) -> Self::Opened;
+}
+
+/// Results go to a closure.
+#[derive(Clone, Debug)]
+pub struct ForEach<F, L> {
+    pub(super) on_result: F,
+    pub(super) on_late: L,
+}
+
+impl<S, A, F, L> OpenSink<S, A> for ForEach<F, L>
+where
+    S: Schema,
+    A: Aggregate<S::Row>,
+    F: for<'k> FnMut(WindowResult<<S::Key as KeyKind>::Ref<'k>, A::Output>)
+        + Clone
+        + Send
+        + 'static,
+    L: FnMut(LateRecord<'_, S::Row>) + Clone + Send + 'static,
+{
+    type Sink = Callback<A, F, L>;
+    type Handle = ();
+    type Opened = Engine;
+
+    fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, ()) {
+        let sink = |(shard, (_, meter)): (u16, &(Bell, Arc<SinkMeter>))| {
+            let (on_result, on_late) = (self.on_result.clone(), self.on_late.clone());
+            let (aggregate, meter) = (plan.aggregate.clone(), Arc::clone(meter));
+            Callback::new(ShardIndex(shard), aggregate, on_result, on_late, meter)
+        };
+        ((0..).zip(plan.shards).map(sink).collect(), ())
+    }
+
+    fn opened(engine: Engine, (): ()) -> Engine {
+        engine
+    }
+}
+
+/// Results go to a handle.
+#[derive(Clone, Copy, Debug)]
+pub struct IntoResults {
+    pub(super) late: bool,
+}
+
+impl<S, A> OpenSink<S, A> for IntoResults
+where
+    S: Schema,
+    A: Aggregate<S::Row>,
+{
+    type Sink = LaneSink<S>;
+    type Handle = Results<S, A>;
+    type Opened = (Engine, Results<S, A>);
+
+    fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Results<S, A>) {
+        let reader = Bell::new(1);
+        let (mut sinks, mut lanes) = (Vec::new(), Vec::new());
+        for (bell, meter) in plan.shards {
+            let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
+            let (schema, meter) = (plan.schema.clone(), Arc::clone(meter));
+            sinks.push(LaneSink::new(schema, producer, reader.clone(), self.late, meter));
+            lanes.push((consumer, bell.clone()));
+        }
+        let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, reader);
+        (sinks, handle)
+    }
+
+    fn opened(engine: Engine, handle: Results<S, A>) -> Self::Opened {
+        (engine, handle)
+    }
+}
+
+/// Results are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Discarding;
+
+impl<S: Schema, A: Aggregate<S::Row>> OpenSink<S, A> for Discarding {
+    type Sink = Discard;
+    type Handle = ();
+    type Opened = Engine;
+
+    fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Discard>, ()) {
+        (plan.shards.iter().map(|(_, meter)| Discard::new(Arc::clone(meter))).collect(), ())
+    }
+
+    fn opened(engine: Engine, (): ()) -> Engine {
+        engine
+    }
+}

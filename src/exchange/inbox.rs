@@ -1,0 +1,88 @@
+//! The shard's side of its lanes: frames in place, lane by lane, in turn.
+
+use crate::cpu::Bell;
+use crate::frame::{Frame, HEADER_WORDS};
+use crate::metrics::LaneMeter;
+use crate::ring::{Consumer, LocalRing};
+use std::sync::Arc;
+
+/// Where a lane ends.
+#[derive(Debug)]
+pub enum LaneEnd {
+    /// A ring from another core, and the bell that wakes that core when there is room again.
+    Ring(Consumer<u64>, Bell),
+    /// The lane shared with a source of the same core: its place among the core's local lanes.
+    Local(usize),
+}
+
+#[derive(Debug)]
+struct Lane {
+    end: LaneEnd,
+    meter: Arc<LaneMeter>,
+}
+
+/// The inbound lanes of one shard, one a source.
+#[derive(Debug)]
+pub struct Inbox {
+    lanes: Vec<Lane>,
+}
+
+impl Inbox {
+    /// Joins a shard to its lanes, in the order of the sources.
+    pub fn new(ends: Vec<(LaneEnd, Arc<LaneMeter>)>) -> Self {
+        Self { lanes: ends.into_iter().map(|(end, meter)| Lane { end, meter }).collect() }
+    }
+
+    /// How many lanes there are.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The oldest frame of a lane, in place, or `None`.
+    #[inline]
+    pub fn front<'a>(
+        &'a mut self,
+        lane: usize,
+        locals: &'a mut [LocalRing<u64>],
+    ) -> Option<Frame<'a>> {
+        match &mut self.lanes[lane].end {
+            LaneEnd::Ring(consumer, _) => {
+                let words = Frame::words_of(consumer.front(HEADER_WORDS)?);
+                consumer.front(words).map(Frame::trusted)
+            }
+            LaneEnd::Local(at) => {
+                let ring = &mut locals[*at];
+                let words = Frame::words_of(ring.front(HEADER_WORDS)?);
+                ring.front(words).map(Frame::trusted)
+            }
+        }
+    }
+
+    /// Gives the oldest frame's memory back to the source.
+    #[inline]
+    pub fn release(
+        &mut self,
+        lane: usize,
+        words: usize,
+        rows: u32,
+        locals: &mut [LocalRing<u64>],
+    ) {
+        let lane = &mut self.lanes[lane];
+        lane.meter.received.add(u64::from(rows));
+        match &mut lane.end {
+            LaneEnd::Ring(consumer, bell) => {
+                consumer.release(words);
+                bell.ring();
+            }
+            LaneEnd::Local(at) => locals[*at].release(words),
+        }
+    }
+
+    /// Whether the source of a lane went away without saying that it was done.
+    pub fn is_abandoned(&mut self, lane: usize) -> bool {
+        match &mut self.lanes[lane].end {
+            LaneEnd::Ring(consumer, _) => consumer.is_finished(),
+            LaneEnd::Local(_) => false,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The merge of a shard's inbound watermarks: a pure machine. It has no ring, no clock, no
+//! window; what it decides follows from what it was told, in that order.
+//!
+//! What it decides, case by case:
+//!
+//! - The merged watermark is the lowest of the active lanes'. It never falls.
+//! - An idle lane does not hold it back. A lane that is done never does.
+//! - All lanes done: the merged watermark is [`Watermark::END`].
+//! - No lane active, some idle: it holds where it is, since what the idle lanes will bring is
+//!   unknown. With `idle_advance` it follows the clock instead: it rises by the processing time
+//!   that has passed since the last lane fell idle.
+//! - A lane that returns from idle adopts the merged watermark: what it brings is judged by that
+//!   or by its own watermark, whichever is higher.
+
+use crate::time::{EventTime, MonotonicNanos, Span, Watermark};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LaneState {
+    Active,
+    Idle,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    state: LaneState,
+    watermark: Watermark,
+    /// The merged watermark as it stood when the lane last returned from idle.
+    adopted: Watermark,
+}
+
+/// Folds the watermarks of all inbound lanes into the shard's own.
+#[derive(Debug)]
+pub struct WatermarkMerge {
+    lanes: Box<[Lane]>,
+    merged: Watermark,
+    idle_advance: bool,
+    /// When the last lane fell idle, and the merged watermark at that moment.
+    all_idle: Option<(MonotonicNanos, Watermark)>,
+}
+
+impl WatermarkMerge {
+    /// A merge of so many lanes, all active and promising nothing yet.
+    pub fn new(lanes: usize, idle_advance: bool) -> Self {
+        let lane = Lane {
+            state: LaneState::Active,
+            watermark: Watermark::START,
+            adopted: Watermark::START,
+        };
+        Self {
+            lanes: vec![lane; lanes].into(),
+            merged: Watermark::START,
+            idle_advance,
+            all_idle: None,
+        }
+    }
+
+    /// The merged watermark.
+    pub fn merged(&self) -> Watermark {
+        self.merged
+    }
+
+    /// Whether every lane is done.
+    pub fn is_done(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.state == LaneState::Done)
+    }
+
+    /// Whether a lane is done.
+    pub fn is_lane_done(&self, lane: usize) -> bool {
+        self.lanes[lane].state == LaneState::Done
+    }
+
+    /// The watermark by which rows of `lane` are judged that were sent under `own`. Wakes the
+    /// lane when it was idle.
+    pub fn judge(&mut self, lane: usize, own: Watermark) -> Watermark {
+        let merged = self.merged;
+        let lane = &mut self.lanes[lane];
+        if lane.state == LaneState::Idle {
+            lane.state = LaneState::Active;
+            lane.adopted = merged;
+            lane.watermark = lane.watermark.max(merged);
+            self.all_idle = None;
+        }
+        own.max(lane.adopted)
+    }
+
+    /// A lane's watermark is `next` now. Says the merged watermark when, and only when, it moved.
+    pub fn observe(&mut self, lane: usize, next: Watermark) -> Option<Watermark> {
+        let next = self.judge(lane, next);
+        let lane = &mut self.lanes[lane];
+        if next <= lane.watermark {
+            return None;
+        }
+        lane.watermark = next;
+        self.reconsider()
+    }
+
+    /// A lane is idle, or still is, at `now`. Says the merged watermark when it moved.
+    pub fn idle(&mut self, lane: usize, now: MonotonicNanos) -> Option<Watermark> {
+        if self.lanes[lane].state == LaneState::Active {
+            self.lanes[lane].state = LaneState::Idle;
+        }
+        self.reconsider().or_else(|| self.follow_clock(now))
+    }
+
+    /// A lane will bring nothing more. Says the merged watermark when it moved.
+    pub fn done(&mut self, lane: usize) -> Option<Watermark> {
+        self.lanes[lane].state = LaneState::Done;
+        self.reconsider()
+    }
+
+    fn reconsider(&mut self) -> Option<Watermark> {
+        let active = self.lanes.iter().filter(|lane| lane.state == LaneState::Active);
+        let next = match active.map(|lane| lane.watermark).min() {
+            Some(lowest) => lowest,
+            None if self.is_done() => Watermark::END,
+            None => return None,
+        };
+        self.merged.advance_to(next)
+    }
+
+    fn follow_clock(&mut self, now: MonotonicNanos) -> Option<Watermark> {
+        if !self.idle_advance || self.lanes.iter().any(|lane| lane.state == LaneState::Active) {
+            return None;
+        }
+        let (since, base) = *self.all_idle.get_or_insert((now, self.merged));
+        let time: EventTime = base.time()?;
+        let next = time.saturating_add(Span::from_nanos(now.since(since)));
+        self.merged.advance_to(Watermark::at(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: i64) -> Watermark {
+        Watermark::at(EventTime::from_nanos(nanos))
+    }
+
+    const NOW: MonotonicNanos = MonotonicNanos(1_000);
+
+    #[test]
+    fn the_lowest_active_lane_decides() {
+        let mut merge = WatermarkMerge::new(2, false);
+        assert_eq!(merge.observe(0, at(10)), None);
+        assert_eq!(merge.observe(1, at(5)), Some(at(5)));
+        assert_eq!(merge.observe(1, at(20)), Some(at(10)));
+        assert_eq!(merge.observe(0, at(10)), None);
+    }
+
+    #[test]
+    fn a_lane_that_said_nothing_holds_the_rest_back() {
+        let mut merge = WatermarkMerge::new(3, false);
+        assert_eq!(merge.observe(0, at(10)), None);
+        assert_eq!(merge.observe(1, at(10)), None);
+        assert_eq!(merge.merged(), Watermark::START);
+    }
+
+    #[test]
+    fn a_watermark_that_falls_is_ignored() {
+        let mut merge = WatermarkMerge::new(1, false);
+        assert_eq!(merge.observe(0, at(10)), Some(at(10)));
+        assert_eq!(merge.observe(0, at(9)), None);
+        assert_eq!(merge.merged(), at(10));
+    }
+
+    #[test]
+    fn an_idle_lane_does_not_hold_back() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        assert_eq!(merge.idle(1, NOW), Some(at(10)));
+        assert_eq!(merge.observe(0, at(11)), Some(at(11)));
+    }
+
+    #[test]
+    fn a_done_lane_does_not_hold_back() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        assert_eq!(merge.done(1), Some(at(10)));
+        assert_eq!(merge.done(0), Some(Watermark::END));
+        assert!(merge.is_done());
+    }
+
+    #[test]
+    fn when_all_are_idle_the_watermark_holds() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        assert_eq!(merge.idle(1, NOW), Some(at(10)));
+        assert_eq!(merge.idle(0, NOW), None);
+        assert_eq!(merge.idle(0, MonotonicNanos(9_999)), None);
+        assert_eq!(merge.merged(), at(10));
+    }
+
+    #[test]
+    fn the_last_active_lane_falling_idle_does_not_raise_it() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        assert_eq!(merge.idle(0, NOW), None);
+        assert_eq!(merge.idle(1, NOW), None);
+        assert_eq!(merge.merged(), at(5));
+    }
+
+    #[test]
+    fn one_done_and_one_idle_is_not_the_end() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        merge.idle(1, NOW);
+        assert_eq!(merge.done(0), None);
+        assert_eq!(merge.merged(), at(10));
+        assert_eq!(merge.observe(1, at(12)), Some(at(12)));
+        assert_eq!(merge.done(1), Some(Watermark::END));
+    }
+
+    #[test]
+    fn a_lane_that_returns_adopts_the_merged_watermark() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        merge.idle(1, NOW);
+        merge.observe(0, at(30));
+        assert_eq!(merge.judge(1, at(5)), at(30));
+        assert_eq!(merge.observe(1, at(6)), None, "it did not go back");
+        assert_eq!(merge.observe(0, at(40)), None, "the returned lane holds it at 30");
+        assert_eq!(merge.judge(1, at(35)), at(35), "its own watermark counts once it is higher");
+        assert_eq!(merge.observe(1, at(50)), Some(at(40)));
+    }
+
+    #[test]
+    fn a_lane_that_was_never_idle_is_judged_by_its_own_watermark() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        assert_eq!(merge.judge(0, at(7)), at(7));
+    }
+
+    #[test]
+    fn with_idle_advance_all_idle_follows_the_clock() {
+        let mut merge = WatermarkMerge::new(2, true);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        assert_eq!(merge.idle(1, MonotonicNanos(100)), Some(at(10)));
+        assert_eq!(merge.idle(1, MonotonicNanos(150)), None, "one lane is active");
+        assert_eq!(merge.idle(0, MonotonicNanos(200)), None);
+        assert_eq!(merge.idle(1, MonotonicNanos(230)), Some(at(40)));
+        assert_eq!(merge.idle(0, MonotonicNanos(220)), None, "an older reading changes nothing");
+        assert_eq!(merge.judge(0, at(12)), at(40));
+        assert_eq!(merge.idle(1, MonotonicNanos(500)), None, "lane 0 is active again");
+        assert_eq!(merge.idle(0, MonotonicNanos(600)), None);
+        assert_eq!(merge.idle(0, MonotonicNanos(610)), Some(at(50)));
+    }
+
+    #[test]
+    fn with_idle_advance_nothing_rises_from_the_start() {
+        let mut merge = WatermarkMerge::new(1, true);
+        assert_eq!(merge.idle(0, MonotonicNanos(100)), None);
+        assert_eq!(merge.idle(0, MonotonicNanos(900)), None);
+        assert_eq!(merge.merged(), Watermark::START);
+    }
+
+    #[test]
+    fn with_idle_advance_done_lanes_are_passed_over() {
+        let mut merge = WatermarkMerge::new(2, true);
+        merge.observe(0, at(10));
+        merge.observe(1, at(10));
+        merge.done(0);
+        assert_eq!(merge.idle(1, MonotonicNanos(100)), None);
+        assert_eq!(merge.idle(1, MonotonicNanos(105)), Some(at(15)));
+    }
+}

@@ -1,0 +1,185 @@
+//! Routing: from a row's key to the lane of the shard that owns it, rows written in place.
+
+use super::FRAME_WORDS_MAX;
+use crate::cpu::Bell;
+use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
+use crate::metrics::LaneMeter;
+use crate::record::{KeyKind, RouteHasher, Schema};
+use crate::ring::{Claim, LocalRing, Producer};
+use crate::time::Watermark;
+use std::sync::Arc;
+
+/// Where a lane starts.
+#[derive(Debug)]
+pub enum LaneStart {
+    /// A ring to another core, and the bell that wakes that core.
+    Ring(Producer<u64>, Bell),
+    /// The lane that the source and the shard of one core share.
+    Local,
+}
+
+#[derive(Debug)]
+struct Lane {
+    start: LaneStart,
+    tail: Tail,
+    rows: u64,
+    meter: Arc<LaneMeter>,
+}
+
+/// How the rows of one source are routed.
+#[derive(Clone, Copy, Debug)]
+pub struct Routing {
+    /// The source's partition.
+    pub partition: u16,
+    /// The routing hash.
+    pub hasher: RouteHasher,
+    /// The optional columns that the operators need.
+    pub extras: Extras,
+}
+
+/// The starting ends of one source's lanes, one a shard.
+#[derive(Debug)]
+pub struct Router {
+    routing: Routing,
+    lanes: Vec<Lane>,
+    open: Vec<OpenLane<'static>>,
+}
+
+#[derive(Debug)]
+struct OpenLane<'r> {
+    writer: FrameWriter<'r, Claim<'r, u64>>,
+    rows: &'r mut u64,
+    bell: Option<&'r Bell>,
+    meter: &'r LaneMeter,
+}
+
+/// One claim in every lane, being filled. Dropped without [`Round::close`], it never happened.
+#[derive(Debug)]
+pub struct Round<'r> {
+    hasher: RouteHasher,
+    shards: u16,
+    lanes: Vec<OpenLane<'r>>,
+    spare: &'r mut Vec<OpenLane<'static>>,
+}
+
+impl Router {
+    /// Joins a source to its lanes, in the order of the shards.
+    pub fn new(routing: Routing, starts: Vec<(LaneStart, Arc<LaneMeter>)>) -> Self {
+        let lane = |(start, meter)| Lane { start, tail: Tail::default(), rows: 0, meter };
+        Self { routing, lanes: starts.into_iter().map(lane).collect(), open: Vec::new() }
+    }
+
+    /// Opens a round: `stride` words a row, to be judged by `watermark`. `None` when a lane is
+    /// full; nothing has happened then.
+    pub fn open<'r>(
+        &'r mut self,
+        mut local: Option<&'r mut LocalRing<u64>>,
+        watermark: Watermark,
+        stride: usize,
+    ) -> Option<Round<'r>> {
+        let mut header = FrameHeader::new(FrameKind::Records, watermark);
+        header.partition = self.routing.partition;
+        let mut lanes: Vec<OpenLane<'r>> = reuse(std::mem::take(&mut self.open));
+        for lane in &mut self.lanes {
+            let (claim, bell) = match &mut lane.start {
+                LaneStart::Ring(producer, bell) => (producer.claim(FRAME_WORDS_MAX), Some(&*bell)),
+                LaneStart::Local => {
+                    let ring = local.take().expect("a source shares one lane with its core");
+                    (ring.claim(FRAME_WORDS_MAX), None)
+                }
+            };
+            let Some(claim) = claim else {
+                self.open = reuse(lanes);
+                return None;
+            };
+            header.lane_sequence = lane.rows;
+            let extras = self.routing.extras;
+            let writer = FrameWriter::begin(claim, &mut lane.tail, header, stride, extras);
+            lanes.push(OpenLane { writer, rows: &mut lane.rows, bell, meter: &lane.meter });
+        }
+        let shards = u16::try_from(lanes.len()).expect("shards are counted in 16 bits");
+        Some(Round { hasher: self.routing.hasher, shards, lanes, spare: &mut self.open })
+    }
+
+    /// Sends a frame without rows down every lane. `false` when a lane is full; nothing has been
+    /// sent then.
+    pub fn control(
+        &mut self,
+        local: Option<&mut LocalRing<u64>>,
+        kind: FrameKind,
+        watermark: Watermark,
+        stamp: u64,
+    ) -> bool {
+        match self.open(local, watermark, 0) {
+            Some(round) => {
+                round.finish(Some(kind), watermark, stamp);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether a shard has gone: its end of the lane is dropped.
+    pub fn is_abandoned(&self) -> bool {
+        self.lanes.iter().any(|lane| match &lane.start {
+            LaneStart::Ring(producer, _) => producer.is_abandoned(),
+            LaneStart::Local => false,
+        })
+    }
+}
+
+/// An empty vector of another lifetime in the same memory.
+fn reuse<'b>(mut lanes: Vec<OpenLane<'_>>) -> Vec<OpenLane<'b>> {
+    lanes.clear();
+    lanes.into_iter().map(|_| unreachable!("the vector is empty")).collect()
+}
+
+impl Round<'_> {
+    /// Lays a row into the lane of its key's shard. `false` when that lane's claim has no room:
+    /// close the round and open another.
+    #[inline]
+    pub fn push<S: Schema>(
+        &mut self,
+        schema: &S,
+        row: &S::Row,
+        heap: &[u8],
+        stamp: Stamp,
+    ) -> bool {
+        let shard = match self.shards {
+            1 => 0,
+            shards => {
+                S::Key::route(self.hasher, schema.key(row, heap)).shard(shards).index()
+            }
+        };
+        let writer = &mut self.lanes[shard].writer;
+        if !writer.has_room(schema.tail_bytes(row)) {
+            return false;
+        }
+        writer.push(schema, row, heap, stamp);
+        true
+    }
+
+    /// Publishes the rows. The partition's watermark is `advances` now; lanes without rows hear
+    /// of it only if `all`.
+    pub fn close(self, advances: Watermark, all: bool, stamp: u64) {
+        self.finish(all.then_some(FrameKind::Watermark), advances, stamp);
+    }
+
+    fn finish(self, without_rows: Option<FrameKind>, advances: Watermark, stamp: u64) {
+        let Self { mut lanes, spare, .. } = self;
+        for lane in lanes.drain(..) {
+            let OpenLane { mut writer, rows, bell, meter } = lane;
+            let count = writer.count();
+            if count == 0 {
+                let Some(kind) = without_rows else { continue };
+                writer.set_kind(kind);
+            }
+            *rows += u64::from(count);
+            meter.routed.set(*rows);
+            let (claim, _, words) = writer.finish(advances, stamp);
+            claim.commit(words);
+            bell.inspect(|bell| bell.ring());
+        }
+        *spare = reuse(lanes);
+    }
+}

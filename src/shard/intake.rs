@@ -1,0 +1,497 @@
+//! The intake: a source on its core. It polls batches, moves the partition's watermark, applies
+//! the stages, routes what is left, and cuts frames where lateness can change.
+
+use super::jump::{Held, JumpGate, JumpRule};
+use super::progress::Progress;
+use crate::exchange::{Round, Router};
+use crate::frame::{FrameKind, Stamp};
+use crate::limits::{BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
+use crate::metrics::SourceMeter;
+use crate::operator::{Applied, Stage};
+use crate::record::{Schema, SourceSequence};
+use crate::ring::LocalRing;
+use crate::source::{Polled, Source, SourceError};
+use crate::time::{Clock, EventTime, MonotonicNanos, Span, Watermark};
+use crate::window::WindowSpec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How often an idle source says the time, when the watermark is to follow the clock.
+const IDLE_TICK_NANOS: u64 = 20_000_000;
+
+/// How a source's event time is understood.
+#[derive(Clone, Debug)]
+pub struct TimeRules {
+    /// How far out of order records come: the watermark stays so far behind the highest time.
+    pub out_of_order: Span,
+    /// The resolution of timestamps.
+    pub tick: Span,
+    /// After how long without records a source is idle; never, if `None`.
+    pub idle_after: Option<Span>,
+    /// Whether the merged watermark follows the clock when all sources are idle.
+    pub idle_advance: bool,
+    /// When a jump in event time is believed; always, if `None`.
+    pub jump: Option<JumpRule>,
+}
+
+/// A record that was read but could not be used, told to the engine's observer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeadLetter {
+    /// A time far ahead of the rest that nothing confirmed.
+    FarFuture {
+        /// The source.
+        source: String,
+        /// The record's time.
+        time: EventTime,
+    },
+    /// A record longer than a frame takes.
+    TooLarge {
+        /// The source.
+        source: String,
+        /// Its number among the source's records, from 1.
+        record: u64,
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// Who is told of dead letters.
+pub type DeadLetterObserver = Arc<dyn Fn(DeadLetter) + Send + Sync>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// All is routed; the last word is still to be sent.
+    Ending(FrameKind),
+    Finished,
+}
+
+/// Counts since the start, handed to the meter once a step.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    read: u64,
+    routed: u64,
+    filtered: u64,
+    dead: u64,
+}
+
+/// One source, its watermark and its lanes.
+pub struct Intake<S: Schema, P: Stage<S>> {
+    source: Box<dyn Source<S>>,
+    schema: S,
+    stage: P,
+    out: P::Out,
+    router: Router,
+    spec: WindowSpec,
+    rules: TimeRules,
+    partition: u16,
+    state: State,
+    /// Rows of the batch in hand, and the next of them.
+    rows: usize,
+    next: usize,
+    gate: Option<JumpGate>,
+    admitted: VecDeque<Held>,
+    max: Option<i64>,
+    jump_limit: i64,
+    /// The time from which on a record moves the watermark past a window's end.
+    cut_at: i64,
+    position: u64,
+    pending_since: Option<MonotonicNanos>,
+    idle_told: Option<MonotonicNanos>,
+    tally: Tally,
+    meter: Arc<SourceMeter>,
+    observer: Option<DeadLetterObserver>,
+}
+
+/// What an intake is made of.
+pub struct IntakeParts<S: Schema, P: Stage<S>> {
+    /// Where records come from.
+    pub source: Box<dyn Source<S>>,
+    /// The schema of the source's rows.
+    pub schema: S,
+    /// What happens to rows before they are routed.
+    pub stage: P,
+    /// The schema of what comes out of the stage.
+    pub out: P::Out,
+    /// The lanes to the shards.
+    pub router: Router,
+    /// The windows whose ends frames are cut at.
+    pub spec: WindowSpec,
+    /// How event time is understood.
+    pub rules: TimeRules,
+    /// The number of the partition.
+    pub partition: u16,
+    /// Where counts go.
+    pub meter: Arc<SourceMeter>,
+    /// Who is told of dead letters.
+    pub observer: Option<DeadLetterObserver>,
+}
+
+impl<S: Schema, P: Stage<S>> std::fmt::Debug for Intake<S, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").field("source", &self.source.name()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Schema, P: Stage<S>> std::fmt::Debug for IntakeParts<S, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IntakeParts").field("source", &self.source.name()).finish_non_exhaustive()
+    }
+}
+
+impl<S: Schema, P: Stage<S>> Intake<S, P> {
+    /// An intake that has read nothing yet.
+    pub fn new(parts: IntakeParts<S, P>) -> Self {
+        let gate = parts.rules.jump.map(JumpGate::new);
+        Self {
+            source: parts.source,
+            schema: parts.schema,
+            stage: parts.stage,
+            out: parts.out,
+            router: parts.router,
+            spec: parts.spec,
+            rules: parts.rules,
+            partition: parts.partition,
+            state: State::Reading,
+            rows: 0,
+            next: 0,
+            jump_limit: if gate.is_some() { i64::MIN } else { i64::MAX },
+            gate,
+            admitted: VecDeque::new(),
+            max: None,
+            cut_at: i64::MIN,
+            position: 0,
+            pending_since: None,
+            idle_told: None,
+            tally: Tally::default(),
+            meter: parts.meter,
+            observer: parts.observer,
+        }
+    }
+
+    /// One bounded piece of work. `stopping`: read no more, end without an end of input.
+    ///
+    /// # Errors
+    /// When the source can not go on.
+    pub fn step(
+        &mut self,
+        mut local: Option<&mut LocalRing<u64>>,
+        clock: &impl Clock,
+        stopping: bool,
+    ) -> Result<Progress, SourceError> {
+        if self.state == State::Reading && !self.has_rows() {
+            if stopping {
+                self.state = State::Ending(FrameKind::Stopped);
+            } else if let Some(progress) = self.poll(local.as_deref_mut(), clock)? {
+                return Ok(progress);
+            }
+        }
+        let progress = match self.state {
+            State::Finished => Progress::Finished,
+            State::Ending(kind) if !self.has_rows() => self.end(local, kind),
+            State::Reading | State::Ending(_) => self.route(local, clock),
+        };
+        self.settle();
+        Ok(progress)
+    }
+
+    fn has_rows(&self) -> bool {
+        self.next < self.rows || !self.admitted.is_empty()
+    }
+
+    /// Polls the source. `None` when there are rows to route or an end to send.
+    fn poll(
+        &mut self,
+        local: Option<&mut LocalRing<u64>>,
+        clock: &impl Clock,
+    ) -> Result<Option<Progress>, SourceError> {
+        (self.rows, self.next) = (0, 0);
+        match self.source.poll(BATCH_RECORDS_MAX)? {
+            Polled::Batch => {
+                self.rows = self.schema.rows(self.source.batch());
+                if self.rows == 0 {
+                    return Ok(Some(self.pending(local, clock, Progress::Worked)));
+                }
+                self.tally.read += self.rows as u64;
+                (self.pending_since, self.idle_told) = (None, None);
+                Ok(None)
+            }
+            Polled::Pending => Ok(Some(self.pending(local, clock, Progress::Idle))),
+            Polled::End => {
+                self.end_of_input();
+                Ok(None)
+            }
+        }
+    }
+
+    fn end_of_input(&mut self) {
+        self.state = State::Ending(FrameKind::End);
+        let held = self.gate.as_mut().map(JumpGate::drain).unwrap_or_default();
+        if self.max.is_none() {
+            // Too short an input to confirm anything: there is nothing that it could be far from.
+            self.admitted.extend(held);
+            self.jump_limit = i64::MAX;
+        } else {
+            held.into_iter().for_each(|held| self.bury(&held));
+        }
+    }
+
+    fn bury(&mut self, held: &Held) {
+        self.tally.dead += 1;
+        self.meter.held.set(self.meter.held.get().saturating_sub(1));
+        let time = EventTime::from_nanos(held.nanos);
+        self.tell(|source| DeadLetter::FarFuture { source, time });
+    }
+
+    fn tell(&self, letter: impl FnOnce(String) -> DeadLetter) {
+        if let Some(observer) = &self.observer {
+            observer(letter(self.source.name().to_owned()));
+        }
+    }
+
+    /// Nothing came: decides, from that and the time, whether the source is idle.
+    fn pending(
+        &mut self,
+        local: Option<&mut LocalRing<u64>>,
+        clock: &impl Clock,
+        otherwise: Progress,
+    ) -> Progress {
+        self.settle();
+        let Some(idle_after) = self.rules.idle_after else { return otherwise };
+        let now = clock.now();
+        let since = *self.pending_since.get_or_insert(now);
+        let due = match self.idle_told {
+            None => now.since(since) >= idle_after.as_nanos().unsigned_abs(),
+            Some(told) => self.rules.idle_advance && now.since(told) >= IDLE_TICK_NANOS,
+        };
+        if !due {
+            return otherwise;
+        }
+        if self.router.control(local, FrameKind::Idle, self.watermark(), now.0) {
+            self.idle_told = Some(now);
+            Progress::Worked
+        } else {
+            Progress::Blocked
+        }
+    }
+
+    fn end(&mut self, local: Option<&mut LocalRing<u64>>, kind: FrameKind) -> Progress {
+        let watermark = match kind {
+            FrameKind::End => Watermark::END,
+            _ => self.watermark(),
+        };
+        if self.router.control(local, kind, watermark, 0) {
+            self.state = State::Finished;
+            Progress::Worked
+        } else {
+            Progress::Blocked
+        }
+    }
+
+    fn watermark(&self) -> Watermark {
+        self.max.map_or(Watermark::START, |max| {
+            Watermark::behind(EventTime::from_nanos(max), self.rules.out_of_order)
+        })
+    }
+
+    /// Hands the counts of the hot loop to the meter.
+    fn settle(&mut self) {
+        let counts = self.source.counts();
+        let tally = self.tally;
+        self.meter.read.set(tally.read + counts.malformed);
+        self.meter.malformed.set(counts.malformed);
+        self.meter.bytes.set(counts.bytes);
+        self.meter.routed.set(tally.routed);
+        self.meter.filtered.set(tally.filtered);
+        self.meter.dead_letter.set(tally.dead + counts.malformed);
+        if let Some(max) = self.max {
+            self.meter.max_time.set(max);
+            self.meter.watermark.set(self.watermark().to_raw());
+        }
+    }
+
+    /// Routes what is in hand, as far as the lanes have room.
+    fn route(&mut self, mut local: Option<&mut LocalRing<u64>>, clock: &impl Clock) -> Progress {
+        let mut moved = false;
+        while self.has_rows() {
+            let watermark = self.watermark();
+            let Some(mut round) =
+                self.router.open(local.as_deref_mut(), watermark, self.out.stride_words())
+            else {
+                return if moved { Progress::Worked } else { Progress::Blocked };
+            };
+            moved = true;
+            let hand = Hand {
+                schema: &self.schema,
+                stage: &mut self.stage,
+                out: &self.out,
+                partition: self.partition,
+                position: &mut self.position,
+                max: &mut self.max,
+                tally: &mut self.tally,
+                cut_at: self.cut_at,
+            };
+            let filled = match self.admitted.is_empty() {
+                true => {
+                    let batch = self.source.batch();
+                    hand.fill(&mut round, batch, &mut self.next, self.rows, self.jump_limit)
+                }
+                false => hand.fill_admitted(&mut round, &mut self.admitted),
+            };
+            let advances = self.watermark();
+            match filled {
+                Filled::Cut => {
+                    round.close(advances, true, clock.now().0);
+                    self.set_cut();
+                }
+                Filled::Spent | Filled::NoRoom => round.close(advances, false, 0),
+                Filled::Jump => {
+                    round.close(advances, false, 0);
+                    self.hold_out();
+                }
+                Filled::TooLarge(bytes) => {
+                    round.close(advances, false, 0);
+                    let record = self.position;
+                    self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
+                }
+            }
+            if self.gate.is_some() {
+                self.jump_limit = self.gate.as_ref().map_or(i64::MAX, |gate| gate.limit(self.max));
+            }
+        }
+        Progress::Worked
+    }
+
+    /// Finds the next time at which the watermark passes a window's end.
+    fn set_cut(&mut self) {
+        let horizon = self.watermark().horizon(self.rules.tick);
+        let end = self.spec.next_end_after(horizon);
+        self.cut_at = end
+            .saturating_sub(self.rules.tick.as_nanos())
+            .saturating_add(self.rules.out_of_order.as_nanos());
+    }
+
+    /// The next row of the batch is a jump: the gate decides.
+    fn hold_out(&mut self) {
+        let batch = self.source.batch();
+        let row = self.schema.row(batch, self.next);
+        let mut words = vec![0; self.schema.stride_words()];
+        let mut tail = Vec::new();
+        self.schema.lay(row, self.schema.heap(batch), &mut words, &mut tail);
+        let held = Held::new(self.schema.event_time(row).as_nanos(), &words, &tail);
+        self.next += 1;
+        self.meter.held.add(1);
+        let Some(gate) = &mut self.gate else { return };
+        let verdict = gate.hold(held);
+        if let Some(held) = &verdict.pushed_out {
+            self.bury(held);
+        }
+        let admitted = verdict.admitted.len() as u64;
+        self.meter.held.set(self.meter.held.get().saturating_sub(admitted));
+        self.admitted.extend(verdict.admitted);
+    }
+}
+
+/// Why a round was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Filled {
+    /// No rows are left in hand.
+    Spent,
+    /// A lane's claim is full; the row in hand waits.
+    NoRoom,
+    /// The watermark passed a window's end.
+    Cut,
+    /// The row in hand is a jump.
+    Jump,
+    /// The row in hand, of so many bytes, fits no frame; it is passed over.
+    TooLarge(usize),
+}
+
+/// What the hot loop needs, borrowed apart.
+struct Hand<'h, S: Schema, P: Stage<S>> {
+    schema: &'h S,
+    stage: &'h mut P,
+    out: &'h P::Out,
+    partition: u16,
+    position: &'h mut u64,
+    max: &'h mut Option<i64>,
+    tally: &'h mut Tally,
+    cut_at: i64,
+}
+
+impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
+    /// Fills a round from a batch.
+    fn fill(
+        mut self,
+        round: &mut Round<'_>,
+        batch: S::Batch<'_>,
+        next: &mut usize,
+        rows: usize,
+        jump_limit: i64,
+    ) -> Filled {
+        let heap = self.schema.heap(batch);
+        while *next < rows {
+            let row = self.schema.row(batch, *next);
+            if self.schema.event_time(row).as_nanos() > jump_limit {
+                return Filled::Jump;
+            }
+            match self.place(round, row, heap) {
+                Some(Filled::NoRoom) => return Filled::NoRoom,
+                Some(filled) => {
+                    *next += 1;
+                    return filled;
+                }
+                None => *next += 1,
+            }
+        }
+        Filled::Spent
+    }
+
+    /// Fills a round from records that were held out.
+    fn fill_admitted(mut self, round: &mut Round<'_>, admitted: &mut VecDeque<Held>) -> Filled {
+        while let Some(held) = admitted.front() {
+            match self.place(round, self.schema.view(&held.words), &held.heap) {
+                Some(Filled::NoRoom) => return Filled::NoRoom,
+                Some(filled) => {
+                    admitted.pop_front();
+                    return filled;
+                }
+                None => admitted.pop_front(),
+            };
+        }
+        Filled::Spent
+    }
+
+    /// One row through the stages into its lanes, then the watermark.
+    #[inline(always)]
+    fn place(&mut self, round: &mut Round<'_>, row: &S::Row, heap: &[u8]) -> Option<Filled> {
+        let bytes = self.schema.tail_bytes(row) + self.schema.stride_words() * 8;
+        if bytes > RECORD_BYTES_MAX {
+            *self.position += 1;
+            self.tally.dead += 1;
+            return Some(Filled::TooLarge(bytes));
+        }
+        let stamp = Stamp {
+            sequence: SourceSequence::new(self.partition, *self.position),
+            ..Stamp::default()
+        };
+        let out = self.out;
+        let applied =
+            self.stage.apply(row, heap, &mut |row, heap| round.push(out, row, heap, stamp));
+        match applied {
+            Applied::NoRoom => return Some(Filled::NoRoom),
+            Applied::Placed(0) => self.tally.filtered += 1,
+            Applied::Placed(_) => self.tally.routed += 1,
+        }
+        *self.position += 1;
+        let nanos = self.schema.event_time(row).as_nanos();
+        if self.max.is_none_or(|max| nanos > max) {
+            *self.max = Some(nanos);
+            if nanos >= self.cut_at {
+                return Some(Filled::Cut);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,185 @@
+//! The jump rule: a time far ahead of all before it is not believed until others confirm it, so
+//! that one broken clock can not close every window.
+//!
+//! A record is *held out* when its time is more than `bound` past the highest time so far. It is
+//! confirmed once `confirmations` further records of its partition have times no more than
+//! `bound` before its own; then it and those that confirmed it are admitted. A real gap in the
+//! data confirms itself that way. What is still unconfirmed at the end of the input, or pushed
+//! out by too many others, is a dead letter.
+
+use crate::time::Span;
+use std::collections::VecDeque;
+
+/// Records held out at a time. More push the oldest out.
+const HELD_MAX: usize = 256;
+
+/// When a jump in event time is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JumpRule {
+    /// How far past the highest time so far a time is believed at once.
+    pub bound: Span,
+    /// How many further records confirm a time beyond that.
+    pub confirmations: u32,
+}
+
+impl JumpRule {
+    /// Confirmations when the user sets none.
+    pub const CONFIRMATIONS: u32 = 3;
+
+    /// The rule with a bound and the usual number of confirmations.
+    pub const fn with_bound(bound: Span) -> Self {
+        Self { bound, confirmations: Self::CONFIRMATIONS }
+    }
+}
+
+/// A record that is held out: its row and heap, copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its event time, in nanoseconds.
+    pub nanos: i64,
+    /// Its row.
+    pub words: Box<[u64]>,
+    /// What the row points to.
+    pub heap: Box<[u8]>,
+    confirmed: u32,
+}
+
+impl Held {
+    /// A copy of a record.
+    pub fn new(nanos: i64, words: &[u64], heap: &[u8]) -> Self {
+        Self { nanos, words: words.into(), heap: heap.into(), confirmed: 0 }
+    }
+}
+
+/// What holding a record out led to.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Records to be admitted, in the order they came.
+    pub admitted: VecDeque<Held>,
+    /// A record that had to make room: a dead letter.
+    pub pushed_out: Option<Held>,
+}
+
+/// The records of one partition that are held out.
+#[derive(Debug)]
+pub struct JumpGate {
+    rule: JumpRule,
+    held: VecDeque<Held>,
+}
+
+impl JumpGate {
+    /// An empty gate.
+    pub fn new(rule: JumpRule) -> Self {
+        Self { rule, held: VecDeque::new() }
+    }
+
+    /// The highest time that is believed at once when `max` is the highest so far. Nothing is
+    /// believed before the first time is confirmed.
+    pub fn limit(&self, max: Option<i64>) -> i64 {
+        max.map_or(i64::MIN, |max| max.saturating_add(self.rule.bound.as_nanos()))
+    }
+
+    /// Holds a record out, and lets it confirm the others.
+    pub fn hold(&mut self, record: Held) -> Verdict {
+        let nanos = record.nanos;
+        let bound = self.rule.bound.as_nanos();
+        let confirms = |held: &Held| nanos >= held.nanos.saturating_sub(bound);
+        self.held.iter_mut().filter(|held| confirms(held)).for_each(|held| held.confirmed += 1);
+        self.held.push_back(record);
+        let confirmed =
+            self.held.iter().position(|held| held.confirmed >= self.rule.confirmations);
+        if let Some(first) = confirmed {
+            return Verdict { admitted: self.admit(first), pushed_out: None };
+        }
+        let overfull = self.held.len() > HELD_MAX;
+        Verdict {
+            admitted: VecDeque::new(),
+            pushed_out: overfull.then(|| self.held.pop_front()).flatten(),
+        }
+    }
+
+    /// Takes out the confirmed record, those that confirmed it, and those that are no jump once
+    /// these are admitted.
+    fn admit(&mut self, first: usize) -> VecDeque<Held> {
+        let bound = self.rule.bound.as_nanos();
+        let floor = self.held[first].nanos.saturating_sub(bound);
+        let witnesses = self.held.iter().skip(first).filter(|held| held.nanos >= floor);
+        let max = witnesses.map(|held| held.nanos).max().unwrap_or(floor);
+        let limit = max.saturating_add(bound);
+        let (admitted, held) = self.held.drain(..).partition(|held| held.nanos <= limit);
+        self.held = held;
+        admitted
+    }
+
+    /// Takes out everything that is held, in the order it came.
+    pub fn drain(&mut self) -> Vec<Held> {
+        self.held.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The times admitted and the times that became dead letters, by the rule, for a whole input.
+    fn run(bound: u64, times: &[i64]) -> (Vec<i64>, Vec<i64>) {
+        let mut gate = JumpGate::new(JumpRule::with_bound(Span::from_nanos(bound)));
+        let (mut admitted, mut dead, mut max) = (Vec::new(), Vec::new(), None);
+        for time in times {
+            let believed = max.is_some() && *time <= gate.limit(max);
+            let now = if believed {
+                vec![*time]
+            } else {
+                let verdict = gate.hold(Held::new(*time, &[], &[]));
+                dead.extend(verdict.pushed_out.map(|held| held.nanos));
+                verdict.admitted.into_iter().map(|held| held.nanos).collect()
+            };
+            for time in now {
+                max = max.max(Some(time));
+                admitted.push(time);
+            }
+        }
+        dead.extend(gate.drain().into_iter().map(|held| held.nanos));
+        (admitted, dead)
+    }
+
+    #[test]
+    fn one_broken_clock_is_a_dead_letter() {
+        let times = [1, 2, 3, 4, 9_999, 5, 6, 7];
+        assert_eq!(run(10, &times), (vec![1, 2, 3, 4, 5, 6, 7], vec![9_999]));
+    }
+
+    #[test]
+    fn a_real_gap_confirms_itself() {
+        let times = [1, 2, 3, 4, 1_000, 1_001, 5, 1_002, 1_003, 1_004];
+        let admitted = vec![1, 2, 3, 4, 5, 1_000, 1_001, 1_002, 1_003, 1_004];
+        assert_eq!(run(10, &times), (admitted, vec![]));
+    }
+
+    #[test]
+    fn sparse_data_beyond_the_bound_confirm_each_other() {
+        let times = [1, 2, 3, 4, 1_000, 2_000, 3_000, 4_000, 4_001];
+        assert_eq!(run(10, &times), (times.to_vec(), vec![]));
+    }
+
+    #[test]
+    fn a_broken_clock_within_a_real_gap_does_not_take_it_along() {
+        let times = [1, 2, 3, 4, 99_999, 1_000, 1_001, 1_002, 1_003, 1_004];
+        let admitted = vec![1, 2, 3, 4, 1_000, 1_001, 1_002, 1_003, 1_004];
+        assert_eq!(run(10, &times), (admitted, vec![99_999]));
+    }
+
+    #[test]
+    fn a_broken_first_clock_is_not_believed() {
+        let times = [9_999, 1, 2, 3, 4, 5];
+        assert_eq!(run(10, &times), (vec![1, 2, 3, 4, 5], vec![9_999]));
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let times: Vec<i64> = (0..10_000).map(|n| 1_000_000 - n * 100).collect();
+        let (admitted, dead) = run(10, &times);
+        assert!(admitted.is_empty());
+        assert_eq!(dead, times);
+    }
+}

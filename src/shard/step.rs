@@ -1,0 +1,257 @@
+//! The shard's step: the hot path from a frame to a result.
+
+use super::progress::Progress;
+use crate::aggregate::Aggregate;
+use crate::exchange::{Inbox, WatermarkMerge};
+use crate::frame::{Frame, FrameKind};
+use crate::limits::FRAMES_PER_LANE_STEP;
+use crate::metrics::{LatencyWriter, ShardMeter};
+use crate::record::{Schema, ShardIndex};
+use crate::ring::LocalRing;
+use crate::sink::{ResultSink, Session};
+use crate::time::{Clock, MonotonicNanos, Watermark};
+use crate::window::{Firing, StoreError, WindowStore};
+use std::sync::Arc;
+
+/// Why a shard can not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShardError {
+    /// The windows' state has reached a limit.
+    #[error("shard {}: {error}", shard.0)]
+    Store {
+        /// Which shard.
+        shard: ShardIndex,
+        /// Which limit, and how to mend it.
+        error: StoreError,
+    },
+    /// A frame is of a kind that this build does not know.
+    #[error("shard {}: a frame of an unknown kind in lane {lane}", shard.0)]
+    UnknownFrame {
+        /// Which shard.
+        shard: ShardIndex,
+        /// Which lane.
+        lane: usize,
+    },
+    /// A source went away without a last word.
+    #[error("shard {}: the source of lane {lane} went away without an end", shard.0)]
+    SourceGone {
+        /// Which shard.
+        shard: ShardIndex,
+        /// Which lane.
+        lane: usize,
+    },
+}
+
+/// What a shard is made of.
+#[derive(Debug)]
+pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
+    /// Which shard.
+    pub index: ShardIndex,
+    /// The schema of inbound rows.
+    pub schema: S,
+    /// The inbound lanes.
+    pub inbox: Inbox,
+    /// The merge of their watermarks.
+    pub merge: WatermarkMerge,
+    /// The windows.
+    pub store: WindowStore<S::Key, A, S::Row>,
+    /// Where results go.
+    pub sink: R,
+    /// Where counts go.
+    pub meter: Arc<ShardMeter>,
+    /// Where latencies go.
+    pub latency: LatencyWriter,
+}
+
+/// One shard: lanes in, windows, results out.
+#[derive(Debug)]
+pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
+    parts: ShardParts<S, A, R>,
+    /// Which lane the next step begins with, so that none is favoured.
+    first_lane: usize,
+    /// Whether a source stopped before its end: what is open then comes out as interrupted.
+    interrupted: bool,
+    /// When the frame that lets the windows in hand close was sent.
+    unlocked: Option<MonotonicNanos>,
+    fired: u64,
+    finished: bool,
+}
+
+impl<S, A, R> Shard<S, A, R>
+where
+    S: Schema,
+    A: Aggregate<S::Row>,
+    R: ResultSink<S, A>,
+{
+    /// A shard that has seen nothing yet.
+    pub fn new(parts: ShardParts<S, A, R>) -> Self {
+        Self {
+            parts,
+            first_lane: 0,
+            interrupted: false,
+            unlocked: None,
+            fired: 0,
+            finished: false,
+        }
+    }
+
+    /// One bounded piece of work.
+    ///
+    /// # Errors
+    /// When the shard can not go on; the engine stops with that error.
+    pub fn step(
+        &mut self,
+        locals: &mut [LocalRing<u64>],
+        clock: &impl Clock,
+    ) -> Result<Progress, ShardError> {
+        if self.finished {
+            return Ok(Progress::Finished);
+        }
+        if !self.drain(clock) {
+            return Ok(Progress::Blocked);
+        }
+        let lanes = self.parts.inbox.len();
+        let mut worked = false;
+        for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
+            for _ in 0..FRAMES_PER_LANE_STEP {
+                if !self.take_frame(lane, locals)? {
+                    break;
+                }
+                worked = true;
+                if !self.drain(clock) {
+                    return Ok(Progress::Worked);
+                }
+            }
+        }
+        self.first_lane = (self.first_lane + 1) % lanes.max(1);
+        if self.parts.merge.is_done() && self.parts.sink.finish() {
+            self.finished = true;
+            self.parts.latency.publish_last();
+            return Ok(Progress::Worked);
+        }
+        if !worked {
+            self.parts.latency.publish(clock.now());
+            self.look_for_lost_sources()?;
+        }
+        Ok(if worked { Progress::Worked } else { Progress::Idle })
+    }
+
+    /// Takes one frame of a lane, if there is one.
+    fn take_frame(
+        &mut self,
+        lane: usize,
+        locals: &mut [LocalRing<u64>],
+    ) -> Result<bool, ShardError> {
+        let shard = self.parts.index;
+        let Some(frame) = self.parts.inbox.front(lane, locals) else { return Ok(false) };
+        let (words, rows) = (frame.words().len(), frame.header().count);
+        let merge = &mut self.parts.merge;
+        let header = frame.header();
+        let moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
+            FrameKind::Records => {
+                let judged_by = merge.judge(lane, header.watermark());
+                let ShardParts { store, schema, sink, meter, .. } = &mut self.parts;
+                fold(store, schema, sink, meter, frame, judged_by)
+                    .map_err(|error| ShardError::Store { shard, error })?;
+                merge.observe(lane, header.advances())
+            }
+            FrameKind::Watermark => merge.observe(lane, header.advances()),
+            FrameKind::Idle => merge.idle(lane, MonotonicNanos(header.stamp)),
+            FrameKind::End => merge.done(lane),
+            FrameKind::Stopped => {
+                self.interrupted = true;
+                merge.done(lane)
+            }
+            _ => return Err(ShardError::UnknownFrame { shard, lane }),
+        };
+        let stamp = header.stamp;
+        self.parts.inbox.release(lane, words, rows, locals);
+        self.parts.meter.frames.add(1);
+        if let Some(watermark) = moved {
+            self.advance(watermark, stamp);
+        }
+        Ok(true)
+    }
+
+    /// The merged watermark moved: windows may close.
+    fn advance(&mut self, watermark: Watermark, stamp: u64) {
+        self.parts.meter.watermark.set(watermark.to_raw());
+        self.unlocked = (stamp != 0).then_some(MonotonicNanos(stamp));
+        match watermark == Watermark::END && self.interrupted {
+            true => self.parts.store.interrupt(),
+            false => self.parts.store.advance(watermark),
+        }
+    }
+
+    /// Lets out what waits: results of closed windows, late records. `false` when there is no
+    /// room for all of it.
+    fn drain(&mut self, clock: &impl Clock) -> bool {
+        if !self.parts.sink.flush() {
+            return false;
+        }
+        if !self.parts.store.is_firing() {
+            return true;
+        }
+        let mut session = self.parts.sink.session();
+        let before = session.results();
+        let firing = self.parts.store.fire(&mut |fired| session.emit(&fired));
+        let results = session.results() - before;
+        session.close();
+        self.fired += results;
+        self.parts.meter.results.add(results);
+        if firing == Firing::Blocked {
+            return false;
+        }
+        self.note_close(clock);
+        true
+    }
+
+    /// All windows that the watermark closed are out.
+    fn note_close(&mut self, clock: &impl Clock) {
+        if let Some(unlocked) = self.unlocked.take()
+            && self.fired > 0
+        {
+            let now = clock.now();
+            self.parts.latency.record(now.since(unlocked), now);
+        }
+        self.fired = 0;
+        let stats = self.parts.store.stats();
+        self.parts.meter.live_keys.set(stats.live_keys as u64);
+        self.parts.meter.open_slices.set(stats.open_slices as u64);
+        self.parts.meter.windows.set(stats.windows_fired);
+    }
+
+    fn look_for_lost_sources(&mut self) -> Result<(), ShardError> {
+        let shard = self.parts.index;
+        let Self { parts: ShardParts { inbox, merge, .. }, .. } = self;
+        match (0..inbox.len()).find(|lane| !merge.is_lane_done(*lane) && inbox.is_abandoned(*lane))
+        {
+            Some(lane) => Err(ShardError::SourceGone { shard, lane }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Folds a frame's rows into their slices.
+fn fold<S, A, R>(
+    store: &mut WindowStore<S::Key, A, S::Row>,
+    schema: &S,
+    sink: &mut R,
+    meter: &ShardMeter,
+    frame: Frame<'_>,
+    judged_by: Watermark,
+) -> Result<(), StoreError>
+where
+    S: Schema,
+    A: Aggregate<S::Row>,
+    R: ResultSink<S, A>,
+{
+    let added =
+        store.add_frame(schema, frame, judged_by, &mut |late| sink.late(schema, &late))?;
+    meter.received.add(u64::from(frame.header().count));
+    meter.counted.add(added.counted);
+    meter.late.add(added.late);
+    meter.partly_late.add(added.partly_late);
+    Ok(())
+}

@@ -1,0 +1,227 @@
+//! Results on their way to another thread: frames of partials in a ring, late records among them.
+//!
+//! ```text
+//!  a row of results:    | start | end | reason | key words .. | partial words .. |
+//!  a row of late ones:  | window end | watermark | the record's own row ..       |
+//! ```
+
+use super::{ResultSink, Session};
+use crate::aggregate::Aggregate;
+use crate::cpu::Bell;
+use crate::exchange::FRAME_WORDS_MAX;
+use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Tail};
+use crate::metrics::SinkMeter;
+use crate::record::{KeyKind, Schema};
+use crate::ring::{Claim, Producer};
+use crate::time::Watermark;
+use crate::window::{Fired, Flow, LateRow};
+use std::sync::Arc;
+
+/// Words of a row of results before its key: start, end and reason.
+pub const RESULT_HEAD_WORDS: usize = 3;
+/// Words of a row of late records before the record's own row: window end and watermark.
+pub(super) const LATE_HEAD_WORDS: usize = 2;
+/// The stream number of late records.
+pub(super) const LATE_STREAM: u16 = 1;
+
+/// Words of a row of results.
+pub(super) fn result_stride<K: KeyKind, P>() -> usize {
+    RESULT_HEAD_WORDS + K::words() + size_of::<P>().div_ceil(8)
+}
+
+/// Writes one shard's results into the ring to a [`Results`](super::Results) handle. When the
+/// handle is gone, results are counted and dropped.
+#[derive(Debug)]
+pub struct LaneSink<S> {
+    schema: S,
+    producer: Producer<u64>,
+    bell: Bell,
+    tail: Tail,
+    results: u64,
+    keep_late: bool,
+    late: LateBuffer,
+    meter: Arc<SinkMeter>,
+}
+
+/// Late records of one frame, until they find room.
+#[derive(Debug, Default)]
+struct LateBuffer {
+    words: Vec<u64>,
+    heap: Vec<u8>,
+    /// Words already written into the ring.
+    sent: usize,
+}
+
+impl<S: Schema> LaneSink<S> {
+    /// Joins a shard to a handle. Late records go along if `keep_late`, else they are counted.
+    pub fn new(
+        schema: S,
+        producer: Producer<u64>,
+        bell: Bell,
+        keep_late: bool,
+        meter: Arc<SinkMeter>,
+    ) -> Self {
+        let (tail, late) = (Tail::default(), LateBuffer::default());
+        Self { schema, producer, bell, tail, results: 0, keep_late, late, meter }
+    }
+
+    /// Moves late records into one frame, as many as fit. `false` when the ring is full.
+    fn flush_late(&mut self) -> bool {
+        let stride = self.schema.stride_words() + LATE_HEAD_WORDS;
+        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else { return false };
+        let mut header = FrameHeader::new(FrameKind::Records, Watermark::START);
+        header.stream = LATE_STREAM;
+        let mut writer =
+            FrameWriter::begin(claim, &mut self.tail, header, stride, Extras::NONE);
+        for row in self.late.words[self.late.sent..].chunks_exact(stride) {
+            let (head, own) = row.split_at(LATE_HEAD_WORDS);
+            let record = self.schema.view(own);
+            if !writer.has_room(self.schema.tail_bytes(record)) {
+                break;
+            }
+            writer.push_with(|words, tail| {
+                words[..LATE_HEAD_WORDS].copy_from_slice(head);
+                self.schema.lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
+            });
+            self.late.sent += stride;
+        }
+        let (claim, _, words) = writer.finish(Watermark::START, 0);
+        claim.commit(words);
+        self.bell.ring();
+        true
+    }
+}
+
+impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
+    type Session<'a> = LaneSession<'a>;
+
+    fn session(&mut self) -> LaneSession<'_> {
+        let abandoned = self.producer.is_abandoned();
+        let stride = result_stride::<S::Key, A::Partial>();
+        let claim = self.producer.claim(FRAME_WORDS_MAX);
+        let writer = claim.map(|claim| begin(claim, &mut self.tail, self.results, stride));
+        LaneSession {
+            writer,
+            bell: &self.bell,
+            results: &mut self.results,
+            abandoned,
+            meter: &self.meter,
+        }
+    }
+
+    fn late(&mut self, schema: &S, late: &LateRow<'_, S::Row>) {
+        self.meter.late.add(1);
+        if !self.keep_late || self.producer.is_abandoned() {
+            return;
+        }
+        let buffer = &mut self.late;
+        let start = buffer.words.len();
+        buffer.words.push(late.window_end.cast_unsigned());
+        buffer.words.push(late.watermark.to_raw().cast_unsigned());
+        buffer.words.resize(start + LATE_HEAD_WORDS + schema.stride_words(), 0);
+        let words = &mut buffer.words[start + LATE_HEAD_WORDS..];
+        schema.lay(late.row, late.heap, words, &mut buffer.heap);
+    }
+
+    fn flush(&mut self) -> bool {
+        while self.late.sent < self.late.words.len() {
+            if self.producer.is_abandoned() {
+                break;
+            }
+            if !self.flush_late() {
+                return false;
+            }
+        }
+        self.late.words.clear();
+        self.late.heap.clear();
+        self.late.sent = 0;
+        true
+    }
+
+    fn finish(&mut self) -> bool {
+        if self.producer.is_abandoned() {
+            return true;
+        }
+        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else { return false };
+        let header = FrameHeader::new(FrameKind::End, Watermark::END);
+        let writer = FrameWriter::begin(claim, &mut self.tail, header, 0, Extras::NONE);
+        let (claim, _, words) = writer.finish(Watermark::END, 0);
+        claim.commit(words);
+        self.bell.ring();
+        true
+    }
+}
+
+fn begin<'a>(
+    claim: Claim<'a, u64>,
+    tail: &'a mut Tail,
+    sequence: u64,
+    stride: usize,
+) -> FrameWriter<'a, Claim<'a, u64>> {
+    let mut header = FrameHeader::new(FrameKind::Partials, Watermark::START);
+    header.lane_sequence = sequence;
+    FrameWriter::begin(claim, tail, header, stride, Extras::NONE)
+}
+
+/// A session of a [`LaneSink`]: a frame under construction in the ring.
+#[derive(Debug)]
+pub struct LaneSession<'a> {
+    /// `None` once the ring is full.
+    writer: Option<FrameWriter<'a, Claim<'a, u64>>>,
+    bell: &'a Bell,
+    results: &'a mut u64,
+    abandoned: bool,
+    meter: &'a SinkMeter,
+}
+
+impl LaneSession<'_> {
+    /// Sends the frame in hand and begins another, if there is room.
+    fn next_frame(&mut self, stride: usize) {
+        let Some(writer) = self.writer.take() else { return };
+        let (claim, tail, words) = writer.finish(Watermark::START, 0);
+        let claim = claim.commit_and_claim(words, FRAME_WORDS_MAX);
+        self.bell.ring();
+        self.writer = claim.map(|claim| begin(claim, tail, *self.results, stride));
+    }
+}
+
+impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
+    #[inline]
+    fn emit(&mut self, fired: &Fired<'_, K, P>) -> Flow {
+        if self.abandoned {
+            *self.results += 1;
+            return Flow::Taken;
+        }
+        let key_bytes = K::tail_bytes(fired.key);
+        if self.writer.as_ref().is_some_and(|writer| !writer.has_room(key_bytes)) {
+            self.next_frame(result_stride::<K, P>());
+        }
+        let Some(writer) = &mut self.writer else { return Flow::Full };
+        writer.push_with(|words, tail| {
+            words[0] = fired.window.start.as_nanos().cast_unsigned();
+            words[1] = fired.window.end.as_nanos().cast_unsigned();
+            words[2] = fired.reason.to_raw();
+            let (key, partial) = words[RESULT_HEAD_WORDS..].split_at_mut(K::words());
+            K::lay(fired.key, key, tail);
+            let bytes: &mut [u8] = bytemuck::cast_slice_mut(partial);
+            bytes[..size_of::<P>()].copy_from_slice(bytemuck::bytes_of(fired.partial));
+        });
+        *self.results += 1;
+        Flow::Taken
+    }
+
+    fn results(&self) -> u64 {
+        *self.results
+    }
+
+    fn close(mut self) {
+        self.meter.results.set(*self.results);
+        let Some(writer) = self.writer.take() else { return };
+        if writer.count() == 0 {
+            return;
+        }
+        let (claim, _, words) = writer.finish(Watermark::START, 0);
+        claim.commit(words);
+        self.bell.ring();
+    }
+}
