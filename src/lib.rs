@@ -4,6 +4,7 @@
 extern crate self as tidewheel;
 
 pub mod aggregate;
+pub mod cpu;
 pub mod frame;
 pub mod limits;
 pub mod record;

@@ -15,6 +15,11 @@ pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence},
 };
 
+#[cfg(not(loom))]
+pub(crate) use atomic_waker::AtomicWaker;
+#[cfg(loom)]
+pub(crate) use loom::future::AtomicWaker;
+
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 
