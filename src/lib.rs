@@ -7,6 +7,7 @@ pub mod aggregate;
 pub mod frame;
 pub mod limits;
 pub mod record;
+pub mod ring;
 mod sync;
 pub mod time;
 
