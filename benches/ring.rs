@@ -120,24 +120,25 @@ fn ours(records: u64, batch: usize) -> Duration {
     let (mut producer, mut consumer) = tidewheel::ring::ring::<Record>(CAPACITY, batch);
     let send = move |records| {
         for first in (0..records).step_by(batch) {
-            // A first claim only waits: one that is returned from a loop borrows for good.
-            until(|| producer.claim(batch).map(drop));
-            let mut claim = producer.claim(batch).expect("what was free stays free");
-            for (number, slot) in (first..).zip(claim.iter_mut()) {
-                *slot = Record::numbered(number);
-            }
-            claim.commit(batch);
+            until(|| {
+                let mut claim = producer.claim(batch)?;
+                for (number, slot) in (first..).zip(claim.iter_mut()) {
+                    *slot = Record::numbered(number);
+                }
+                claim.commit(batch);
+                Some(())
+            });
         }
     };
     let receive = move |records| {
         let mut check = Check::default();
         while check.received < records {
             until(|| {
-                consumer
-                    .front(batch)
-                    .map(|unit| unit.iter().for_each(|r| check.take(r)))
+                let unit = consumer.front(batch)?;
+                unit.iter().for_each(|record| check.take(record));
+                consumer.release(batch);
+                Some(())
             });
-            consumer.release(batch);
         }
         check
     };

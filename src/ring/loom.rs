@@ -13,9 +13,8 @@ fn send(producer: &mut Producer<u64>, units: &[usize]) -> usize {
             if producer.is_abandoned() {
                 return sent;
             }
-            // A claim that failed still borrows the producer in the eyes of the borrow checker.
-            if producer.free() >= length {
-                break producer.claim(length).expect("what is free can be claimed");
+            if let Some(claim) = producer.claim(length) {
+                break claim;
             }
             thread::yield_now();
         };

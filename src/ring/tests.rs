@@ -397,13 +397,15 @@ fn send_frames(mut producer: Producer<u64>, claim_max: usize) -> u64 {
         let length = 3 + random.next() as usize % (claim_max - 2);
         let mut claim = loop {
             // Claims more than it needs when there is room, as a writer of frames does.
-            if producer.free() >= claim_max {
-                break producer.claim(claim_max).unwrap();
+            let wanted = if producer.free() < claim_max {
+                length
+            } else {
+                claim_max
+            };
+            if let Some(claim) = producer.claim(wanted) {
+                break claim;
             }
-            match producer.claim(length) {
-                None => thread::yield_now(),
-                Some(_) => break producer.claim(length).unwrap(),
-            }
+            thread::yield_now();
         };
         claim[0] = length as u64;
         claim[1] = number;
