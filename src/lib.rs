@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod frame;
 pub mod limits;
 pub mod record;
+pub mod ring;
 mod sync;
 pub mod time;
 

@@ -20,29 +20,11 @@ pub(crate) use atomic_waker::AtomicWaker;
 #[cfg(loom)]
 pub(crate) use loom::future::AtomicWaker;
 
+/// Memory that two cores share. It is `std`'s cell even under the model checker, whose own cells
+/// cannot lie side by side in a slice; there a [`Watched`] cell stands beside each one.
+pub(crate) use std::cell::UnsafeCell;
+
+/// Holds no data: whoever touches the memory that it stands for takes a guard from it, and the
+/// checker reports a guard that another thread's accesses do not happen before.
 #[cfg(loom)]
-pub(crate) use loom::cell::UnsafeCell;
-
-/// `std`'s cell with loom's interface: a pointer is lent to a closure, so that the checker can see
-/// how long it is used.
-#[cfg(not(loom))]
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
-
-#[cfg(not(loom))]
-impl<T> UnsafeCell<T> {
-    pub(crate) const fn new(value: T) -> Self {
-        Self(std::cell::UnsafeCell::new(value))
-    }
-
-    #[inline(always)]
-    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
-        read(self.0.get())
-    }
-
-    #[inline(always)]
-    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
-        write(self.0.get())
-    }
-}
+pub(crate) use loom::cell::{ConstPtr, MutPtr, UnsafeCell as Watched};

@@ -5,17 +5,156 @@ use super::sinks::{OpenSink, SinkPlan};
 use super::stream::Pipeline;
 use super::{Engine, OpenError};
 use crate::aggregate::Aggregate;
-use crate::cpu::{Bell, StopSignal, allowed_cpus};
+use crate::cpu::{Bell, StopSignal, Topology};
 use crate::exchange::{
     FRAME_WORDS_MAX, Inbox, LaneEnd, LaneStart, Router, Routing, WatermarkMerge, lane_words,
 };
 use crate::frame::Extras;
 use crate::limits::{PARTITIONS_MAX, RECORD_BYTES_MAX, SHARDS_MAX};
-use crate::metrics::{LaneMeter, LatencyWriter, MeterBoard};
-use crate::operator::{Applied, Stage};
+use crate::metrics::{LaneMeter, MeterBoard};
+use crate::operator::Stage;
 use crate::record::{Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Intake, IntakeParts, Shard, ShardParts};
 use crate::time::{Clock, SystemClock};
 use crate::window::{StoreLimits, WindowStore};
 use std::sync::Arc;
+
+/// Keys' words and a frame's header beside a partial: what a result takes more than its partial.
+const RESULT_BYTES_BESIDE: usize = 1024;
+
+/// A pipeline that has been checked.
+pub(super) struct Plan<S: Schema, P, A, M> {
+    pipeline: Pipeline<S, P, A, M>,
+    shards: usize,
+}
+
+impl<S, P, A, M> Plan<S, P, A, M>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+{
+    pub(super) fn check(pipeline: Pipeline<S, P, A, M>) -> Result<Self, OpenError> {
+        let sources = pipeline.stream.sources.len();
+        let shards = pipeline.shards.unwrap_or_else(|| Topology::detect().cpu_count());
+        let out = pipeline.stream.stage.out(&pipeline.stream.schema);
+        let row = out.stride_words() * 8;
+        let partial = size_of::<A::Partial>();
+        match () {
+            () if sources == 0 => Err(OpenError::NoSource),
+            () if sources > PARTITIONS_MAX => Err(OpenError::TooManySources(sources)),
+            () if shards == 0 || shards > SHARDS_MAX => Err(OpenError::Shards(shards)),
+            () if pipeline.stream.rules.tick.is_zero() => Err(OpenError::ZeroTick),
+            () if row > RECORD_BYTES_MAX => Err(OpenError::RowTooLong { bytes: row }),
+            () if partial + RESULT_BYTES_BESIDE > RECORD_BYTES_MAX => {
+                Err(OpenError::PartialTooLong { bytes: partial })
+            }
+            () => Ok(Self { pipeline, shards }),
+        }
+    }
+}
+
+/// One source's or one shard's ends of the lanes.
+type Starts = Vec<(LaneStart, Arc<LaneMeter>)>;
+type Ends = Vec<(LaneEnd, Arc<LaneMeter>)>;
+
+/// Makes the lanes from every source to every shard.
+fn lanes(board: &MeterBoard, bells: &[Bell], sources: usize) -> (Vec<Starts>, Vec<Ends>) {
+    let shards = bells.len();
+    let words = lane_words(sources * shards);
+    let mut starts: Vec<Starts> = (0..sources).map(|_| Vec::new()).collect();
+    let mut ends: Vec<Ends> = (0..shards).map(|_| Vec::new()).collect();
+    for source in 0..sources {
+        let home = source % shards;
+        for shard in 0..shards {
+            let meter = board.lane(source, shard);
+            let (start, end) = if shard == home {
+                (LaneStart::Local, LaneEnd::Local(source / shards))
+            } else {
+                let (producer, consumer) = ring(words, FRAME_WORDS_MAX);
+                let start = LaneStart::Ring(producer, bells[shard].clone());
+                (start, LaneEnd::Ring(consumer, bells[home].clone()))
+            };
+            starts[source].push((start, Arc::clone(&meter)));
+            ends[shard].push((end, meter));
+        }
+    }
+    (starts, ends)
+}
+
+pub(super) fn open<S, P, A, M>(plan: Plan<S, P, A, M>) -> Result<M::Opened, OpenError>
+where
+    S: Schema,
+    P: Stage<S> + Clone + 'static,
+    A: Aggregate<<P::Out as Schema>::Row>,
+    M: OpenSink<P::Out, A>,
+{
+    let Plan { pipeline, shards } = plan;
+    let Pipeline { stream, spec, aggregate, sink, live_keys_max, hasher, settings, .. } = pipeline;
+    let out = stream.stage.out(&stream.schema);
+    let names: Vec<String> = stream.sources.iter().map(|source| source.name().into()).collect();
+    let sources = names.len();
+    let board = MeterBoard::new(names, shards);
+    let bells: Vec<Bell> = (0..shards).map(|_| Bell::new()).collect();
+    let (starts, ends) = lanes(&board, &bells, sources);
+
+    let meters: Vec<_> =
+        (0..shards).map(|shard| (bells[shard].clone(), board.sink(shard))).collect();
+    let sink_plan = SinkPlan { schema: &out, aggregate: &aggregate, shards: &meters };
+    let (sinks, handle) = sink.sinks(sink_plan);
+
+    let clock = SystemClock::new();
+    let stop = StopSignal::new();
+    let tick = stream.rules.tick;
+    let mut cores: Vec<Core<S, P, A, M::Sink>> = Vec::new();
+    for ((shard, ends), sink) in (0..).zip(ends).zip(sinks) {
+        let index = usize::from(shard);
+        let limits = StoreLimits { live_keys_max, ..StoreLimits::default() };
+        let parts = ShardParts {
+            index: ShardIndex(shard),
+            schema: out.clone(),
+            inbox: Inbox::new(ends),
+            merge: WatermarkMerge::new(sources, stream.rules.idle_advance),
+            store: WindowStore::new(spec, tick, aggregate.clone(), limits),
+            sink,
+            meter: board.shard(index),
+            latency: board.latency_writer(index),
+        };
+        cores.push(Core {
+            intakes: Vec::new(),
+            shard: Shard::new(parts),
+            shard_meter: board.shard(index),
+            locals: Vec::new(),
+            clock,
+            stop: stop.clone(),
+            last: clock.now(),
+        });
+    }
+    let extras = match aggregate.needs_sequence() {
+        true => Extras::SOURCE_SEQUENCE,
+        false => Extras::NONE,
+    };
+    for ((partition, mut source), starts) in (0_u16..).zip(stream.sources).zip(starts) {
+        let index = usize::from(partition);
+        let home = index % shards;
+        source.attach(&bells[home]);
+        let parts = IntakeParts {
+            source,
+            schema: stream.schema.clone(),
+            stage: stream.stage.clone(),
+            out: out.clone(),
+            router: Router::new(Routing { partition, hasher, extras }, starts),
+            spec,
+            rules: stream.rules.clone(),
+            partition,
+            meter: board.source(index),
+            observer: stream.observer.clone(),
+        };
+        let core = &mut cores[home];
+        core.intakes.push((Intake::new(parts), board.source(index)));
+        core.locals.push(LocalRing::new(lane_words(sources * shards), FRAME_WORDS_MAX));
+    }
+    let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
+    Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
+}

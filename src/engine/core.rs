@@ -48,7 +48,7 @@ where
         let progress = match self.intakes.get_mut(task) {
             Some((intake, _)) => {
                 let local = self.locals.get_mut(task);
-                intake.step(local, &self.clock, self.stop.is_requested())?
+                intake.step(local, &self.clock, self.stop.is_raised())?
             }
             None => self.shard.step(&mut self.locals, &self.clock)?,
         };

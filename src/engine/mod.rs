@@ -23,10 +23,9 @@ pub use sinks::{ForEach, IntoResults, Discarding, OpenSink};
 pub use stream::{Aggregated, Pipeline, Stream, Windowed};
 
 use self::core::CoreDuty;
-use crate::cpu::{Bell, IdlePolicy, Placement};
+use crate::cpu::{Bell, IdlePolicy, Placement, StopReason, StopSignal};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::Progress;
-use crate::cpu::StopSignal;
 use std::sync::Arc;
 
 /// An engine that is assembled and has not run yet.
@@ -83,7 +82,7 @@ impl Engine {
     /// Stops reading. Open windows come out marked as interrupted; go on stepping until
     /// [`Progress::Finished`].
     pub fn stop(&self) {
-        self.stop.request();
+        self.stop.raise(StopReason::Requested);
     }
 
     /// What has been counted so far.

@@ -88,7 +88,8 @@ where
     type Opened = (Engine, Results<S, A>);
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Results<S, A>) {
-        let reader = Bell::new(1);
+        let reader = Bell::new();
+        let listener = reader.listen().expect("a new bell has room for a listener");
         let (mut sinks, mut lanes) = (Vec::new(), Vec::new());
         for (bell, meter) in plan.shards {
             let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
@@ -96,7 +97,7 @@ where
             sinks.push(LaneSink::new(schema, producer, reader.clone(), self.late, meter));
             lanes.push((consumer, bell.clone()));
         }
-        let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, reader);
+        let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);
         (sinks, handle)
     }
 

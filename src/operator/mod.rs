@@ -20,6 +20,9 @@ pub trait Stage<S: Schema>: Send {
     /// The schema of what comes out.
     type Out: Schema;
 
+    /// The schema of what comes out when `schema` goes in.
+    fn out(&self, schema: &S) -> Self::Out;
+
     /// Offers the outputs of `row` to `place`, until that says `false`.
     fn apply(
         &mut self,
@@ -35,6 +38,10 @@ pub struct Pass;
 
 impl<S: Schema> Stage<S> for Pass {
     type Out = S;
+
+    fn out(&self, schema: &S) -> S {
+        schema.clone()
+    }
 
     #[inline(always)]
     fn apply(
@@ -53,6 +60,10 @@ pub struct Unfiltered;
 
 impl Stage<Columns> for Unfiltered {
     type Out = Columns;
+
+    fn out(&self, schema: &Columns) -> Columns {
+        *schema
+    }
 
     #[inline]
     fn apply(
@@ -86,6 +97,10 @@ impl<F> Filter<F> {
 impl<T: Record, F: FnMut(&T) -> bool + Send> Stage<Typed<T>> for Filter<F> {
     type Out = Typed<T>;
 
+    fn out(&self, schema: &Typed<T>) -> Typed<T> {
+        *schema
+    }
+
     #[inline(always)]
     fn apply(
         &mut self,
@@ -117,6 +132,10 @@ impl<F, U> Map<F, U> {
 
 impl<T: Record, U: Record, F: FnMut(&T) -> U + Send> Stage<Typed<T>> for Map<F, U> {
     type Out = Typed<U>;
+
+    fn out(&self, _: &Typed<T>) -> Typed<U> {
+        Typed::new()
+    }
 
     #[inline(always)]
     fn apply(
@@ -158,6 +177,10 @@ where
     F: FnMut(&T, &mut Vec<U>) + Send,
 {
     type Out = Typed<U>;
+
+    fn out(&self, _: &Typed<T>) -> Typed<U> {
+        Typed::new()
+    }
 
     #[inline]
     fn apply(
@@ -201,6 +224,10 @@ impl<A, B> Then<A, B> {
 
 impl<S: Schema, A: Stage<S>, B: Stage<A::Out>> Stage<S> for Then<A, B> {
     type Out = B::Out;
+
+    fn out(&self, schema: &S) -> B::Out {
+        self.second.out(&self.first.out(schema))
+    }
 
     #[inline(always)]
     fn apply(

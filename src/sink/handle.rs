@@ -3,7 +3,7 @@
 use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, result_stride};
 use super::{LateRecord, WindowResult};
 use crate::aggregate::Aggregate;
-use crate::cpu::Bell;
+use crate::cpu::{Bell, Listener};
 use crate::frame::{Frame, FrameKind, HEADER_WORDS};
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
@@ -27,7 +27,7 @@ pub struct Results<S, A> {
     schema: S,
     aggregate: A,
     lanes: Vec<ResultLane>,
-    bell: Bell,
+    listener: Listener,
 }
 
 #[derive(Debug)]
@@ -38,18 +38,24 @@ struct ResultLane {
     ended: bool,
 }
 
+impl ResultLane {
+    fn is_ended(&mut self) -> bool {
+        self.ended || self.consumer.is_finished()
+    }
+}
+
 impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(
         schema: S,
         aggregate: A,
         lanes: Vec<(Consumer<u64>, Bell)>,
-        bell: Bell,
+        listener: Listener,
     ) -> Self {
         let lanes = lanes
             .into_iter()
             .map(|(consumer, bell)| ResultLane { consumer, bell, ended: false })
             .collect();
-        Self { schema, aggregate, lanes, bell }
+        Self { schema, aggregate, lanes, listener }
     }
 
     /// Hands over what is there now, without waiting; says how many outputs that were.
@@ -88,16 +94,17 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
 
     /// Whether everything has been handed over that ever will be.
     pub fn is_ended(&mut self) -> bool {
-        self.lanes.iter_mut().all(|lane| lane.ended || lane.consumer.is_finished())
+        self.lanes.iter_mut().all(ResultLane::is_ended)
     }
 
     /// Waits until there is something to poll or everything has ended, for `timeout` at most.
     pub fn wait(&mut self, timeout: Duration) {
-        let nap = self.bell.prepare();
-        if self.lanes.iter_mut().any(|lane| lane.consumer.readable() != 0) || self.is_ended() {
-            return;
+        let nap = self.listener.prepare();
+        let lanes = &mut self.lanes;
+        let readable = lanes.iter_mut().any(|lane| lane.consumer.readable() != 0);
+        if !readable && !lanes.iter_mut().all(ResultLane::is_ended) {
+            nap.sleep(timeout);
         }
-        nap.sleep(timeout);
     }
 
     /// Hands over everything until the end, waiting as needed.

@@ -1,0 +1,55 @@
+//! A core on a plain thread: its tasks in turn, and a nap when none has anything to do.
+
+use super::EngineError;
+use super::core::CoreDuty;
+use crate::cpu::{Bell, IdlePolicy, IdleState, IdleStep, StopReason, StopSignal};
+use crate::shard::Progress;
+
+/// Steps every task once.
+pub(super) fn step_all(core: &mut dyn CoreDuty) -> Result<Progress, EngineError> {
+    let mut all = Progress::Finished;
+    for task in 0..core.tasks() {
+        all = all.and(core.step(task)?);
+    }
+    Ok(all)
+}
+
+/// Runs a core to its end, or until another has failed.
+pub(super) fn run(
+    core: &mut dyn CoreDuty,
+    idle: IdlePolicy,
+    bell: &Bell,
+    stop: &StopSignal,
+) -> Result<(), EngineError> {
+    let mut listener = bell.listen().expect("a core's bell has one listener, its own thread");
+    let mut idle = IdleState::new(idle);
+    loop {
+        if stop.reason() == Some(StopReason::Failed) {
+            return Ok(());
+        }
+        match step_all(core)? {
+            Progress::Finished => return Ok(()),
+            Progress::Worked => {
+                idle.reset();
+                continue;
+            }
+            Progress::Idle | Progress::Blocked => {}
+        }
+        match idle.next() {
+            IdleStep::Spin => std::hint::spin_loop(),
+            IdleStep::Yield => std::thread::yield_now(),
+            IdleStep::Park(timeout) => {
+                let nap = listener.prepare();
+                match step_all(core)? {
+                    Progress::Worked => idle.reset(),
+                    Progress::Finished => return Ok(()),
+                    Progress::Idle | Progress::Blocked => {
+                        if stop.reason() != Some(StopReason::Failed) {
+                            nap.sleep(timeout);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
