@@ -6,11 +6,13 @@ extern crate self as tidewheel;
 pub mod aggregate;
 pub mod cpu;
 pub mod frame;
+mod hint;
 pub mod limits;
 pub mod record;
 pub mod ring;
 mod sync;
 pub mod time;
+pub mod window;
 
 pub use bytemuck::{Pod, Zeroable};
 pub use record::Record;

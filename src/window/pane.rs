@@ -1,0 +1,93 @@
+//! A pane: the partials of one slice by key, in the order in which keys were first touched.
+
+use super::table::Index;
+use crate::record::KeyKind;
+
+/// One key's partial. The partial stands first, so that it is aligned whatever the key is.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(8))]
+pub(super) struct Entry<P, K> {
+    pub(super) partial: P,
+    pub(super) key: K,
+}
+
+/// The partials of one slice.
+pub(super) struct Pane<K: KeyKind, P> {
+    index: Index,
+    pub(super) entries: Vec<Entry<P, K::Stored>>,
+    heap: K::Heap,
+}
+
+/// Bytes of a pane from which on its memory is asked for ahead of use.
+const PREFETCH_BYTES: usize = 256 << 10;
+
+impl<K: KeyKind, P: Copy> Pane<K, P> {
+    pub(super) fn new() -> Self {
+        Self {
+            index: Index::new(),
+            entries: Vec::new(),
+            heap: K::Heap::default(),
+        }
+    }
+
+    /// Memory in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.index.bytes()
+            + self.entries.len() * size_of::<Entry<P, K::Stored>>()
+            + K::heap_bytes(&self.heap)
+    }
+
+    /// Whether the pane is larger than the near caches.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        self.index.bytes() > PREFETCH_BYTES
+    }
+
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// The partial of a key, `identity` when the key is new; says whether it was.
+    #[inline(always)]
+    pub(super) fn entry(&mut self, hash: u64, key: K::Ref<'_>, identity: P) -> (&mut P, bool) {
+        let (entries, heap) = (&self.entries, &self.heap);
+        let found = self
+            .index
+            .find(hash, |slot| K::matches(heap, &entries[slot].key, key));
+        if let Some(slot) = found {
+            return (&mut self.entries[slot].partial, false);
+        }
+        let slot = self.entries.len();
+        self.index.insert(hash, slot);
+        let key = K::store(&mut self.heap, key);
+        self.entries.push(Entry {
+            partial: identity,
+            key,
+        });
+        (&mut self.entries[slot].partial, true)
+    }
+
+    /// The key of an entry.
+    #[inline]
+    pub(super) fn key<'a>(&'a self, entry: &'a Entry<P, K::Stored>) -> K::Ref<'a> {
+        K::load(&self.heap, &entry.key)
+    }
+
+    /// Forgets everything, keeps memory for as much again.
+    pub(super) fn clear(&mut self) {
+        let used = self.entries.len();
+        self.index.clear();
+        self.entries.clear();
+        self.entries.shrink_to((used * 8).max(16));
+        K::clear(&mut self.heap);
+    }
+}
+
+impl<K: KeyKind, P> std::fmt::Debug for Pane<K, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pane")
+            .field("keys", &self.entries.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,343 @@
+//! Combining slices into sliding windows, so that a close costs what was touched and not
+//! size / slide.
+//!
+//! Each key alive in the window has a dense slot. With an inverse, a slot has one running partial
+//! from which the slice that leaves is subtracted. Without, slices form two stacks (Tangwongsan,
+//! Hirzel and Schneider, "Low-Latency Sliding-Window Aggregation in Worst-Case Constant Time",
+//! DEBS 2017), kept sparsely over all keys at once:
+//!
+//! ```text
+//!   oldest                                    newest
+//!   | front: slices with saved partials | back: slices |
+//!     front[slot] = all front slices      back[slot] = all back slices
+//! ```
+//! `saved` of an entry is what `front[slot]` is once the entry's slice and all older ones have
+//! left. A window's partial is `front ∘ back`.
+
+use super::pane::Pane;
+use super::spec::SliceIndex;
+use super::table::Index;
+use crate::aggregate::Aggregate;
+use crate::record::KeyKind;
+use std::collections::VecDeque;
+
+/// One key alive in the window.
+#[derive(Clone, Copy, Debug)]
+struct Slot<P, K> {
+    front: P,
+    back: P,
+    key: K,
+    /// Entries of retained slices that refer to the slot.
+    references: u32,
+    /// Its place among the live slots.
+    place: u32,
+}
+
+/// A slice that is still part of some window: its entries, key by key.
+#[derive(Debug)]
+struct Retained<P> {
+    slice: SliceIndex,
+    slots: Vec<u32>,
+    partials: Vec<P>,
+    saved: Vec<P>,
+}
+
+/// The slices of the windows that are open, combined.
+pub(super) struct Sliding<K: KeyKind, P> {
+    index: Index,
+    slots: Vec<Slot<P, K::Stored>>,
+    free: Vec<u32>,
+    live: Vec<u32>,
+    heap: K::Heap,
+    /// Bytes of the heap when it was last without garbage.
+    heap_clean: usize,
+    retained: VecDeque<Retained<P>>,
+    /// How many of the oldest retained slices are the front.
+    front: usize,
+    /// Whether a late record changed the front since its partials were saved.
+    stale: bool,
+    spare: Vec<Retained<P>>,
+    entries: usize,
+}
+
+const SPARE_MAX: usize = 16;
+const HEAP_GARBAGE_MIN: usize = 64 << 10;
+
+impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
+    pub(super) fn new() -> Self {
+        Self {
+            index: Index::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            live: Vec::new(),
+            heap: K::Heap::default(),
+            heap_clean: 0,
+            retained: VecDeque::new(),
+            front: 0,
+            stale: false,
+            spare: Vec::new(),
+            entries: 0,
+        }
+    }
+
+    /// Keys alive.
+    pub(super) fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// (Key, slice) pairs retained.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// The oldest slice that is retained.
+    pub(super) fn oldest(&self) -> Option<SliceIndex> {
+        self.retained.front().map(|retained| retained.slice)
+    }
+
+    /// Slices retained.
+    pub(super) fn slices(&self) -> usize {
+        self.retained.len()
+    }
+
+    /// The oldest slice retained that is not before `first`.
+    pub(super) fn first_from(&self, first: SliceIndex) -> Option<SliceIndex> {
+        let at = self
+            .retained
+            .partition_point(|retained| retained.slice < first);
+        self.retained.get(at).map(|retained| retained.slice)
+    }
+
+    /// Adds the newest slice.
+    pub(super) fn push<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        slice: SliceIndex,
+        pane: &Pane<K, P>,
+        hasher: &ahash::RandomState,
+        aggregate: &A,
+    ) {
+        let mut retained = self.spare.pop().unwrap_or_else(|| Retained::new(slice));
+        retained.slice = slice;
+        for entry in &pane.entries {
+            let key = pane.key(entry);
+            let slot = self.slot(K::table_hash(hasher, key), key, aggregate);
+            self.slots[slot as usize].references += 1;
+            aggregate.combine(&mut self.slots[slot as usize].back, &entry.partial);
+            retained.slots.push(slot);
+            retained.partials.push(entry.partial);
+        }
+        self.entries += retained.slots.len();
+        self.retained.push_back(retained);
+    }
+
+    /// Adds to a slice that has been pushed already, or would have been had it held anything.
+    pub(super) fn add_late<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        slice: SliceIndex,
+        (hash, key): (u64, K::Ref<'_>),
+        partial: P,
+        aggregate: &A,
+    ) {
+        let at = self
+            .retained
+            .partition_point(|retained| retained.slice < slice);
+        let mut in_front = at < self.front;
+        if self
+            .retained
+            .get(at)
+            .is_none_or(|retained| retained.slice != slice)
+        {
+            let mut retained = self.spare.pop().unwrap_or_else(|| Retained::new(slice));
+            retained.slice = slice;
+            self.retained.insert(at, retained);
+            self.front += usize::from(in_front);
+        } else {
+            in_front = at < self.front;
+        }
+        let slot = self.slot(hash, key, aggregate);
+        self.slots[slot as usize].references += 1;
+        if in_front {
+            self.stale = true;
+        } else {
+            aggregate.combine(&mut self.slots[slot as usize].back, &partial);
+        }
+        self.retained[at].slots.push(slot);
+        self.retained[at].partials.push(partial);
+        self.entries += 1;
+    }
+
+    fn slot<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        hash: u64,
+        key: K::Ref<'_>,
+        aggregate: &A,
+    ) -> u32 {
+        let (slots, heap) = (&self.slots, &self.heap);
+        if let Some(slot) = self
+            .index
+            .find(hash, |slot| K::matches(heap, &slots[slot].key, key))
+        {
+            return slot as u32;
+        }
+        let fresh = Slot {
+            front: aggregate.identity(),
+            back: aggregate.identity(),
+            key: K::store(&mut self.heap, key),
+            references: 0,
+            place: self.live.len() as u32,
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(fresh);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[slot as usize] = fresh;
+        self.live.push(slot);
+        self.index.insert(hash, slot as usize);
+        slot
+    }
+
+    /// Lets the slices before `first` leave.
+    pub(super) fn evict_before<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        first: SliceIndex,
+        hasher: &ahash::RandomState,
+        aggregate: &A,
+    ) {
+        while self.oldest().is_some_and(|oldest| oldest < first) {
+            self.settle(aggregate);
+            if !aggregate.is_invertible() && self.front == 0 {
+                self.flip(aggregate);
+            }
+            let Some(mut retained) = self.retained.pop_front() else {
+                return;
+            };
+            if aggregate.is_invertible() {
+                for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
+                    aggregate.subtract(&mut self.slots[*slot as usize].back, partial);
+                }
+            } else {
+                self.front -= 1;
+                for (slot, saved) in retained.slots.iter().zip(&retained.saved).rev() {
+                    self.slots[*slot as usize].front = *saved;
+                }
+            }
+            self.entries -= retained.slots.len();
+            for slot in &retained.slots {
+                self.release(*slot, hasher);
+            }
+            if self.spare.len() < SPARE_MAX {
+                retained.clear();
+                self.spare.push(retained);
+            }
+        }
+        self.collect_garbage();
+    }
+
+    /// Takes one reference from a slot; the last one frees it.
+    fn release(&mut self, slot: u32, hasher: &ahash::RandomState) {
+        let entry = &mut self.slots[slot as usize];
+        entry.references -= 1;
+        if entry.references != 0 {
+            return;
+        }
+        let place = entry.place as usize;
+        let hash = K::table_hash(hasher, K::load(&self.heap, &self.slots[slot as usize].key));
+        self.index.remove(hash, slot as usize);
+        self.live.swap_remove(place);
+        if let Some(moved) = self.live.get(place) {
+            self.slots[*moved as usize].place = place as u32;
+        }
+        self.free.push(slot);
+    }
+
+    /// Rewrites the keys' heap when most of it belongs to keys that are gone.
+    fn collect_garbage(&mut self) {
+        let bytes = K::heap_bytes(&self.heap);
+        if bytes < HEAP_GARBAGE_MIN || bytes < self.heap_clean * 2 {
+            return;
+        }
+        let mut heap = K::Heap::default();
+        for slot in &self.live {
+            let slot = &mut self.slots[*slot as usize];
+            slot.key = K::store(&mut heap, K::load(&self.heap, &slot.key));
+        }
+        self.heap = heap;
+        self.heap_clean = K::heap_bytes(&self.heap);
+    }
+
+    /// Makes the back the front.
+    fn flip<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+        self.front = self.retained.len();
+        for retained in &self.retained {
+            for slot in &retained.slots {
+                self.slots[*slot as usize].back = aggregate.identity();
+            }
+        }
+        self.save(aggregate);
+    }
+
+    /// Brings the front up to date after late records.
+    pub(super) fn settle<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+        if self.stale {
+            self.save(aggregate);
+        }
+    }
+
+    /// Computes the front's partials, saving what they are once a slice has left.
+    fn save<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+        self.stale = false;
+        for retained in self.retained.range(..self.front) {
+            for slot in &retained.slots {
+                self.slots[*slot as usize].front = aggregate.identity();
+            }
+        }
+        for retained in self.retained.range_mut(..self.front).rev() {
+            retained.saved.clear();
+            for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
+                let front = &mut self.slots[*slot as usize].front;
+                retained.saved.push(*front);
+                aggregate.combine(front, partial);
+            }
+        }
+    }
+
+    /// The key and the window's partial of the live slot at `place`. The front is settled.
+    #[inline]
+    pub(super) fn result<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &self,
+        place: usize,
+        aggregate: &A,
+    ) -> (K::Ref<'_>, P) {
+        let slot = &self.slots[self.live[place] as usize];
+        let mut partial = slot.back;
+        if !aggregate.is_invertible() {
+            aggregate.combine(&mut partial, &slot.front);
+        }
+        (K::load(&self.heap, &slot.key), partial)
+    }
+}
+
+impl<P> Retained<P> {
+    fn new(slice: SliceIndex) -> Self {
+        Self {
+            slice,
+            slots: Vec::new(),
+            partials: Vec::new(),
+            saved: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.partials.clear();
+        self.saved.clear();
+    }
+}
+
+impl<K: KeyKind, P> std::fmt::Debug for Sliding<K, P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sliding")
+            .field("live", &self.live.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,258 @@
+//! Which windows there are, and the slices that they are made of.
+
+use crate::time::{EventTime, Span, Watermark};
+
+/// A window of event time: `start <= time < end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    /// The first moment in it.
+    pub start: EventTime,
+    /// The first moment after it.
+    pub end: EventTime,
+}
+
+/// Which window of a [`WindowSpec`], counted from the one that starts at the offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WindowIndex(pub i64);
+
+/// Which slice of a [`WindowSpec`]. Slices are numbered without gaps, in the order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SliceIndex(pub i64);
+
+/// Why there are no such windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// A size of zero.
+    #[error("a window of no length holds nothing; give a size above zero, 1h say")]
+    ZeroSize,
+    /// A slide of zero.
+    #[error("windows that do not move on never end; give a slide above zero, 15m say")]
+    ZeroSlide,
+    /// A slide longer than the size.
+    #[error(
+        "a slide of {slide} is longer than the window of {size}: records between windows would \
+         be lost; take a slide of at most {size}"
+    )]
+    SlideBeyondSize {
+        /// The size.
+        size: Span,
+        /// The slide.
+        slide: Span,
+    },
+}
+
+/// Windows `[offset + k × slide, offset + k × slide + size)` for every whole `k`. Tumbling
+/// windows are the case `slide = size`.
+///
+/// Slices are cut where windows start and where they end ("paired windows": Krishnamurthy et al.,
+/// "On-the-fly sharing for streamed aggregation", SIGMOD 2006), so there are at most two a slide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpec {
+    size: i64,
+    slide: i64,
+    offset: i64,
+    /// `size mod slide`: where in a slide windows end. Zero: where they start.
+    tail: i64,
+}
+
+/// The times that decide about rows judged by one watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Rows before this are late for all their windows.
+    pub late_before: i64,
+    /// Rows before this, but not before the other, are late for some of their windows.
+    pub partly_late_before: i64,
+    /// The last window that is closed for these rows.
+    pub closed: WindowIndex,
+}
+
+fn clamp(nanos: i128) -> i64 {
+    i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
+}
+
+impl WindowSpec {
+    /// Windows one after the other.
+    ///
+    /// # Errors
+    /// When the size is zero.
+    pub fn tumbling(size: Span) -> Result<Self, SpecError> {
+        Self::sliding(size, size)
+    }
+
+    /// Windows of `size`, one every `slide`; the slide need not divide the size.
+    ///
+    /// # Errors
+    /// When size or slide is zero, or the slide is longer than the size.
+    pub fn sliding(size: Span, slide: Span) -> Result<Self, SpecError> {
+        match () {
+            () if size.is_zero() => Err(SpecError::ZeroSize),
+            () if slide.is_zero() => Err(SpecError::ZeroSlide),
+            () if slide > size => Err(SpecError::SlideBeyondSize { size, slide }),
+            () => {
+                let (size, slide) = (size.as_nanos(), slide.as_nanos());
+                Ok(Self {
+                    size,
+                    slide,
+                    offset: 0,
+                    tail: size % slide,
+                })
+            }
+        }
+    }
+
+    /// Moves every window by `offset` nanoseconds, forward or back.
+    #[must_use]
+    pub fn with_offset(mut self, offset_nanos: i64) -> Self {
+        self.offset = offset_nanos.rem_euclid(self.slide);
+        self
+    }
+
+    /// How long a window is.
+    pub fn size(&self) -> Span {
+        Span::from_nanos(self.size.unsigned_abs())
+    }
+
+    /// How far a window starts after the one before.
+    pub fn slide(&self) -> Span {
+        Span::from_nanos(self.slide.unsigned_abs())
+    }
+
+    /// Whether each window is one slice.
+    #[inline]
+    pub fn is_tumbling(&self) -> bool {
+        self.size == self.slide
+    }
+
+    fn slices_per_slide(&self) -> i64 {
+        1 + i64::from(self.tail != 0)
+    }
+
+    /// The slice that holds a time.
+    #[inline]
+    pub fn slice_of(&self, nanos: i64) -> SliceIndex {
+        let Some(distance) = nanos.checked_sub(self.offset) else {
+            return self.slice_of_far(nanos);
+        };
+        let slide = distance.div_euclid(self.slide);
+        if self.tail == 0 {
+            return SliceIndex(slide);
+        }
+        let within = distance.rem_euclid(self.slide);
+        SliceIndex(
+            slide
+                .saturating_mul(2)
+                .saturating_add(i64::from(within >= self.tail)),
+        )
+    }
+
+    #[cold]
+    fn slice_of_far(&self, nanos: i64) -> SliceIndex {
+        let distance = i128::from(nanos) - i128::from(self.offset);
+        let slide = distance.div_euclid(i128::from(self.slide));
+        let within = distance.rem_euclid(i128::from(self.slide));
+        let second = i128::from(self.tail != 0 && within >= i128::from(self.tail));
+        SliceIndex(clamp(slide * i128::from(self.slices_per_slide()) + second))
+    }
+
+    /// The first moment of a slice.
+    pub fn slice_start(&self, slice: SliceIndex) -> i64 {
+        let (slide, second) = match self.tail {
+            0 => (slice.0, 0),
+            tail => (slice.0.div_euclid(2), slice.0.rem_euclid(2) * tail),
+        };
+        clamp(self.start_wide(slide) + i128::from(second))
+    }
+
+    /// The first moment after a slice.
+    pub fn slice_end(&self, slice: SliceIndex) -> i64 {
+        match slice.0.checked_add(1) {
+            Some(next) => self.slice_start(SliceIndex(next)),
+            None => i64::MAX,
+        }
+    }
+
+    fn start_wide(&self, window: i64) -> i128 {
+        i128::from(window) * i128::from(self.slide) + i128::from(self.offset)
+    }
+
+    fn end_wide(&self, window: WindowIndex) -> i128 {
+        self.start_wide(window.0) + i128::from(self.size)
+    }
+
+    /// The window of an index; bounds beyond what event time can say are brought to its ends.
+    pub fn window(&self, index: WindowIndex) -> Window {
+        let start = EventTime::from_nanos(clamp(self.start_wide(index.0)));
+        Window {
+            start,
+            end: EventTime::from_nanos(clamp(self.end_wide(index))),
+        }
+    }
+
+    /// The first slice of a window.
+    pub(super) fn first_slice(&self, window: WindowIndex) -> SliceIndex {
+        SliceIndex(window.0.saturating_mul(self.slices_per_slide()))
+    }
+
+    /// The first slice after a window.
+    pub(super) fn slice_after(&self, window: WindowIndex) -> SliceIndex {
+        let slices = match self.tail {
+            0 => self.size / self.slide,
+            _ => self.size / self.slide * 2 + 1,
+        };
+        SliceIndex(self.first_slice(window).0.saturating_add(slices))
+    }
+
+    /// The first window, in the order of ends, that holds a slice.
+    pub(super) fn first_window_of(&self, slice: SliceIndex) -> WindowIndex {
+        let slices = self.slice_after(WindowIndex(0)).0;
+        let before = (i128::from(slice.0) - i128::from(slices))
+            .div_euclid(i128::from(self.slices_per_slide()));
+        WindowIndex(clamp(before + 1))
+    }
+
+    /// Whether a window ends at or before a horizon.
+    pub(super) fn is_closed(&self, window: WindowIndex, horizon: i64) -> bool {
+        horizon == i64::MAX || self.end_wide(window) <= i128::from(horizon)
+    }
+
+    /// The last window that ends at or before a horizon; the lowest index when there is none.
+    pub(super) fn last_closed(&self, horizon: i64) -> WindowIndex {
+        if horizon == i64::MIN {
+            return WindowIndex(i64::MIN);
+        }
+        let distance = i128::from(horizon) - i128::from(self.offset) - i128::from(self.size);
+        WindowIndex(clamp(distance.div_euclid(i128::from(self.slide))))
+    }
+
+    /// The earliest end of a window after `horizon`: where lateness changes next.
+    pub fn next_end_after(&self, horizon: i64) -> i64 {
+        let closed = self.last_closed(horizon);
+        clamp(self.end_wide(WindowIndex(closed.0.saturating_add(1))))
+    }
+
+    /// What decides about rows that are judged by a watermark.
+    pub fn thresholds(&self, watermark: Watermark, tick: Span) -> Thresholds {
+        let closed = self.last_closed(watermark.horizon(tick));
+        if closed.0 == i64::MIN {
+            let (late_before, partly_late_before) = (i64::MIN, i64::MIN);
+            return Thresholds {
+                late_before,
+                partly_late_before,
+                closed,
+            };
+        }
+        Thresholds {
+            late_before: clamp(self.start_wide(closed.0) + i128::from(self.slide)),
+            partly_late_before: clamp(self.end_wide(closed)),
+            closed,
+        }
+    }
+
+    /// The end of the last window that holds a time.
+    pub fn last_end_of(&self, nanos: i64) -> i64 {
+        let distance = i128::from(nanos) - i128::from(self.offset);
+        let slide = i128::from(self.slide);
+        clamp(distance.div_euclid(slide) * slide + i128::from(self.offset) + i128::from(self.size))
+    }
+}

@@ -1,0 +1,693 @@
+//! The windows of one shard: rows in, results out.
+
+use super::pane::Pane;
+use super::sliding::Sliding;
+use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
+use crate::aggregate::Aggregate;
+use crate::frame::Frame;
+use crate::limits::{LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
+use crate::record::{KeyKind, Moment, Schema};
+use crate::time::{Span, Watermark};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+/// Rows that are located together before any is folded.
+const BLOCK_ROWS: usize = 32;
+/// Slices remembered by the low bits of their index.
+const CACHED_SLICES: usize = 256;
+/// Cleared panes that are kept for reuse.
+const SPARE_PANES_MAX: usize = 64;
+const NO_PANE: u32 = u32::MAX;
+
+/// What a store may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// Keys alive, each counted once for every slice that holds it.
+    pub live_keys_max: usize,
+    /// Slices open.
+    pub open_slices_max: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> Self {
+        Self {
+            live_keys_max: LIVE_KEYS_DEFAULT,
+            open_slices_max: OPEN_SLICES_MAX,
+        }
+    }
+}
+
+/// Which limit a store has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Too many keys.
+    #[error(
+        "more than {max} keys are alive in open windows (each counted once a slice); raise the \
+         live-key limit, or take smaller windows, fewer keys or more shards"
+    )]
+    LiveKeys {
+        /// The limit.
+        max: usize,
+    },
+    /// Too many slices.
+    #[error(
+        "more than {max} slices are open at a time; times are spread too far for so small a \
+         slide: lower the out-of-orderness, bound the jumps in event time, or take a larger slide"
+    )]
+    OpenSlices {
+        /// The limit.
+        max: usize,
+    },
+}
+
+/// What became of a frame's rows: received = counted + late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Rows that count in at least one window.
+    pub counted: u64,
+    /// Rows that came after all their windows had closed.
+    pub late: u64,
+    /// Of those counted: rows that came after some of their windows had closed.
+    pub partly_late: u64,
+}
+
+/// A row that came after all its windows had closed.
+#[derive(Debug)]
+pub struct LateRow<'a, Row: ?Sized> {
+    /// The row.
+    pub row: &'a Row,
+    /// What the row points to.
+    pub heap: &'a [u8],
+    /// The end of the last window that it would have counted in, in nanoseconds.
+    pub window_end: i64,
+    /// The watermark that had passed that end.
+    pub watermark: Watermark,
+}
+
+/// Why a result came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The watermark passed the window's end.
+    OnTime,
+    /// The input ended before the watermark passed the window's end.
+    EndOfInput,
+    /// The engine was stopped while the window was open: what it held until then.
+    Interrupted,
+}
+
+impl Reason {
+    /// As a row of results carries it.
+    pub const fn to_raw(self) -> u64 {
+        match self {
+            Self::OnTime => 0,
+            Self::EndOfInput => 1,
+            Self::Interrupted => 2,
+        }
+    }
+
+    /// From what a row of results carries.
+    pub const fn from_raw(raw: u64) -> Self {
+        match raw {
+            0 => Self::OnTime,
+            1 => Self::EndOfInput,
+            _ => Self::Interrupted,
+        }
+    }
+
+    /// In one word, for people and scripts.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnTime => "on_time",
+            Self::EndOfInput => "end_of_input",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// One result, on its way out.
+#[derive(Debug)]
+pub struct Fired<'a, K: KeyKind, P> {
+    /// The window.
+    pub window: Window,
+    /// The key.
+    pub key: K::Ref<'a>,
+    /// All that the window holds of the key.
+    pub partial: &'a P,
+    /// Why it came out.
+    pub reason: Reason,
+}
+
+/// Whether a result was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flow {
+    /// Yes; more may come.
+    Taken,
+    /// No; it is to be offered again.
+    Full,
+}
+
+/// How far firing came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Firing {
+    /// All that was due is out.
+    Done,
+    /// A result was not taken; call again.
+    Blocked,
+}
+
+/// What a store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Slices that are open, or part of an open window.
+    pub open_slices: usize,
+    /// Keys alive, each counted once for every slice that holds it.
+    pub live_keys: usize,
+    /// Windows that have fired.
+    pub windows_fired: u64,
+    /// Memory of the open slices in bytes, about.
+    pub bytes: usize,
+}
+
+/// What firing has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Quiet,
+    /// Looking for what is due.
+    Looking,
+    /// Letting a window's results out, from the one at `next`.
+    Emitting {
+        window: WindowIndex,
+        next: usize,
+    },
+}
+
+/// A slice's pane that waits until the windows up to one have fired.
+type HeldPanes<K, P> = BTreeMap<(WindowIndex, SliceIndex), Pane<K, P>>;
+
+/// All windows of one shard.
+pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
+    spec: WindowSpec,
+    tick: Span,
+    aggregate: A,
+    limits: StoreLimits,
+    hasher: ahash::RandomState,
+    panes: Vec<Pane<K, A::Partial>>,
+    spare: Vec<u32>,
+    open: BTreeMap<SliceIndex, u32>,
+    cache: Box<[(SliceIndex, u32)]>,
+    sliding: Sliding<K, A::Partial>,
+    /// Partly late rows whose own watermark is ahead of the merged one: they wait until the
+    /// windows that they are late for have fired.
+    held: HeldPanes<K, A::Partial>,
+    /// (Key, slice) pairs in open and held panes.
+    entries: usize,
+    /// The last window that has fired, or could not have held anything.
+    fired: WindowIndex,
+    horizon: i64,
+    /// Why windows fire that the watermark itself did not close.
+    ending: Option<Reason>,
+    phase: Phase,
+    windows_fired: u64,
+    row: PhantomData<fn(&Row)>,
+}
+
+/// The rows of one frame and what decides about them.
+struct Judged<'f, S> {
+    schema: &'f S,
+    frame: Frame<'f>,
+    thresholds: Thresholds,
+    watermark: Watermark,
+}
+
+impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
+    /// An empty store. `tick` is the resolution of timestamps: a window closes when the watermark
+    /// is that close to its end.
+    pub fn new(spec: WindowSpec, tick: Span, aggregate: A, limits: StoreLimits) -> Self {
+        Self {
+            spec,
+            tick,
+            aggregate,
+            limits,
+            hasher: ahash::RandomState::new(),
+            panes: Vec::new(),
+            spare: Vec::new(),
+            open: BTreeMap::new(),
+            cache: vec![(SliceIndex(i64::MIN), NO_PANE); CACHED_SLICES].into(),
+            sliding: Sliding::new(),
+            held: BTreeMap::new(),
+            entries: 0,
+            fired: WindowIndex(i64::MIN),
+            horizon: i64::MIN,
+            ending: None,
+            phase: Phase::Quiet,
+            windows_fired: 0,
+            row: PhantomData,
+        }
+    }
+
+    /// Folds a frame's rows into their slices. Rows are judged by `watermark`: what their
+    /// partition's was before them. Wholly late rows go to `late`.
+    ///
+    /// # Errors
+    /// When a limit is reached. The store is of no use then.
+    ///
+    /// # Panics
+    /// When results are still waiting to be let out.
+    pub fn add_frame<S: Schema<Row = Row, Key = K>>(
+        &mut self,
+        schema: &S,
+        frame: Frame<'_>,
+        watermark: Watermark,
+        late: &mut impl FnMut(LateRow<'_, Row>),
+    ) -> Result<Added, StoreError> {
+        assert!(!self.is_firing(), "rows are added between firings");
+        let thresholds = self.spec.thresholds(watermark, self.tick);
+        let judged = Judged {
+            schema,
+            frame,
+            thresholds,
+            watermark,
+        };
+        let mut added = Added::default();
+        let stride = schema.stride_words();
+        for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
+            self.add_block(&judged, block * BLOCK_ROWS, words, &mut added, late)?;
+        }
+        let held = self.entries + self.sliding.entries();
+        if held > self.limits.live_keys_max {
+            return Err(StoreError::LiveKeys {
+                max: self.limits.live_keys_max,
+            });
+        }
+        Ok(added)
+    }
+
+    #[inline(always)]
+    fn add_block<S: Schema<Row = Row, Key = K>>(
+        &mut self,
+        judged: &Judged<'_, S>,
+        first: usize,
+        words: &[u64],
+        added: &mut Added,
+        late: &mut impl FnMut(LateRow<'_, Row>),
+    ) -> Result<(), StoreError> {
+        let schema = judged.schema;
+        let (stride, heap) = (schema.stride_words(), judged.frame.heap());
+        let mut located = [(0_u64, NO_PANE); BLOCK_ROWS];
+        let mut rows = 0;
+        let mut current = (1_i64, 0_i64, NO_PANE);
+        for (row, place) in words.chunks_exact(stride).zip(&mut located) {
+            let row = schema.view(row);
+            let nanos = schema.event_time(row).as_nanos();
+            rows += 1;
+            if nanos < judged.thresholds.partly_late_before {
+                self.add_late(judged, first + rows - 1, row, added, late)?;
+                place.1 = NO_PANE;
+                continue;
+            }
+            if nanos < current.0 || nanos >= current.1 {
+                current = self.locate(nanos)?;
+            }
+            let hash = K::table_hash(&self.hasher, schema.key(row, heap));
+            let pane = &self.panes[current.2 as usize];
+            if pane.is_large() {
+                pane.prefetch(hash);
+            }
+            *place = (hash, current.2);
+        }
+        let needs_sequence = self.aggregate.needs_sequence();
+        for (at, row) in words.chunks_exact(stride).enumerate() {
+            let (hash, pane) = located[at];
+            if pane == NO_PANE {
+                continue;
+            }
+            let row = schema.view(row);
+            let sequence = match needs_sequence {
+                true => judged.frame.source_sequence(first + at),
+                false => Default::default(),
+            };
+            let moment = Moment {
+                time: schema.event_time(row),
+                sequence,
+            };
+            let key = schema.key(row, heap);
+            let pane = &mut self.panes[pane as usize];
+            let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
+            self.aggregate.fold(partial, moment, row);
+            self.entries += usize::from(new);
+            added.counted += 1;
+        }
+        Ok(())
+    }
+
+    /// The bounds and the pane of the slice that holds a time; opens the slice if need be.
+    #[inline]
+    fn locate(&mut self, nanos: i64) -> Result<(i64, i64, u32), StoreError> {
+        let slice = self.spec.slice_of(nanos);
+        let cached = &self.cache[slice.0 as usize % CACHED_SLICES];
+        let pane = match *cached {
+            (known, pane) if known == slice && pane != NO_PANE => pane,
+            _ => self.open(slice)?,
+        };
+        // The slice's exact bounds are worth computing only where records stay within it.
+        if self.open.len() > 4 {
+            return Ok((nanos, nanos.saturating_add(1), pane));
+        }
+        Ok((
+            self.spec.slice_start(slice),
+            self.spec.slice_end(slice),
+            pane,
+        ))
+    }
+
+    #[cold]
+    fn open(&mut self, slice: SliceIndex) -> Result<u32, StoreError> {
+        let pane = match self.open.get(&slice) {
+            Some(pane) => *pane,
+            None => {
+                if self.open.len() >= self.limits.open_slices_max {
+                    return Err(StoreError::OpenSlices {
+                        max: self.limits.open_slices_max,
+                    });
+                }
+                let pane = self.spare.pop().unwrap_or_else(|| {
+                    self.panes.push(Pane::new());
+                    self.panes.len() as u32 - 1
+                });
+                self.open.insert(slice, pane);
+                pane
+            }
+        };
+        self.cache[slice.0 as usize % CACHED_SLICES] = (slice, pane);
+        Ok(pane)
+    }
+
+    /// Takes a slice out of the open ones. Its pane is to be given back by `recycle`.
+    fn close(&mut self, slice: SliceIndex) -> Option<u32> {
+        let pane = self.open.remove(&slice)?;
+        let cached = &mut self.cache[slice.0 as usize % CACHED_SLICES];
+        if cached.0 == slice {
+            cached.1 = NO_PANE;
+        }
+        Some(pane)
+    }
+
+    fn recycle(&mut self, pane: u32) {
+        let cleared = &mut self.panes[pane as usize];
+        self.entries -= cleared.entries.len();
+        cleared.clear();
+        if self.spare.len() >= SPARE_PANES_MAX {
+            *cleared = Pane::new();
+        }
+        self.spare.push(pane);
+    }
+
+    /// A row that is late for some or all of its windows.
+    #[cold]
+    fn add_late<S: Schema<Row = Row, Key = K>>(
+        &mut self,
+        judged: &Judged<'_, S>,
+        index: usize,
+        row: &Row,
+        added: &mut Added,
+        late: &mut impl FnMut(LateRow<'_, Row>),
+    ) -> Result<(), StoreError> {
+        let Judged {
+            schema,
+            frame,
+            thresholds,
+            watermark,
+        } = judged;
+        let time = schema.event_time(row);
+        if time.as_nanos() < thresholds.late_before {
+            added.late += 1;
+            let window_end = self.spec.last_end_of(time.as_nanos());
+            late(LateRow {
+                row,
+                heap: frame.heap(),
+                window_end,
+                watermark: *watermark,
+            });
+            return Ok(());
+        }
+        added.counted += 1;
+        added.partly_late += 1;
+        let key = schema.key(row, frame.heap());
+        let hash = K::table_hash(&self.hasher, key);
+        let moment = Moment {
+            time,
+            sequence: frame.source_sequence(index),
+        };
+        let slice = self.spec.slice_of(time.as_nanos());
+        if thresholds.closed <= self.fired {
+            let partial = self.aggregate.lift(moment, row);
+            self.sliding
+                .add_late(slice, (hash, key), partial, &self.aggregate);
+            return Ok(());
+        }
+        let pane = self
+            .held
+            .entry((thresholds.closed, slice))
+            .or_insert_with(Pane::new);
+        let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
+        self.aggregate.fold(partial, moment, row);
+        self.entries += usize::from(new);
+        Ok(())
+    }
+
+    /// The merged watermark is this now: what it closes is due. [`WindowStore::fire`] lets it out.
+    pub fn advance(&mut self, merged: Watermark) {
+        if merged == Watermark::END {
+            self.ending.get_or_insert(Reason::EndOfInput);
+        }
+        self.raise(merged.horizon(self.tick));
+    }
+
+    /// All open windows are due, as interrupted.
+    pub fn interrupt(&mut self) {
+        self.ending = Some(Reason::Interrupted);
+        self.raise(i64::MAX);
+    }
+
+    fn raise(&mut self, horizon: i64) {
+        if horizon > self.horizon {
+            self.horizon = horizon;
+            if self.phase == Phase::Quiet {
+                self.phase = Phase::Looking;
+            }
+        }
+    }
+
+    /// Whether something may be due that is not out.
+    #[inline]
+    pub fn is_firing(&self) -> bool {
+        self.phase != Phase::Quiet
+    }
+
+    /// Lets out what is due, window by window in the order of their ends, within a window key by
+    /// key in the order in which keys were first touched.
+    pub fn fire(&mut self, emit: &mut impl FnMut(Fired<'_, K, A::Partial>) -> Flow) -> Firing {
+        loop {
+            match self.phase {
+                Phase::Quiet => return Firing::Done,
+                Phase::Looking => self.look(),
+                Phase::Emitting { window, next } => {
+                    let next = self.emit(window, next, emit);
+                    if next < self.results_of(window) {
+                        self.phase = Phase::Emitting { window, next };
+                        return Firing::Blocked;
+                    }
+                    self.finish(window);
+                }
+            }
+        }
+    }
+
+    /// Finds the next window that is due and holds something.
+    fn look(&mut self) {
+        loop {
+            let window = self.next_window();
+            let release = self.held.keys().next().map(|(after, _)| *after);
+            if let Some(after) = release
+                && window.is_none_or(|window| window > after)
+                && self.spec.is_closed(after, self.horizon)
+            {
+                self.fired = self.fired.max(after);
+                self.release(after);
+                continue;
+            }
+            match window.filter(|window| self.spec.is_closed(*window, self.horizon)) {
+                Some(window) => {
+                    self.gather(window);
+                    self.phase = Phase::Emitting { window, next: 0 };
+                }
+                None => {
+                    self.fired = self.fired.max(self.spec.last_closed(self.horizon));
+                    self.phase = Phase::Quiet;
+                }
+            }
+            return;
+        }
+    }
+
+    /// The first window, not fired yet, that holds something.
+    fn next_window(&self) -> Option<WindowIndex> {
+        let open = self.open.keys().next().copied();
+        let oldest = match (open, self.sliding.oldest()) {
+            (Some(open), Some(retained)) => open.min(retained),
+            (open, retained) => open.or(retained)?,
+        };
+        let next = WindowIndex(self.fired.0.saturating_add(1));
+        let window = self.spec.first_window_of(oldest).max(next);
+        // What is retained may have left already; then only what is open counts.
+        if self.spec.first_slice(window) <= oldest {
+            return Some(window);
+        }
+        let later = self.first_slice_from(self.spec.first_slice(window))?;
+        Some(self.spec.first_window_of(later).max(window))
+    }
+
+    fn first_slice_from(&self, first: SliceIndex) -> Option<SliceIndex> {
+        let open = self.open.range(first..).next().map(|(slice, _)| *slice);
+        let retained = self.sliding.first_from(first);
+        match (open, retained) {
+            (Some(open), Some(retained)) => Some(open.min(retained)),
+            (open, retained) => open.or(retained),
+        }
+    }
+
+    /// Brings together the slices of a window.
+    fn gather(&mut self, window: WindowIndex) {
+        if self.spec.is_tumbling() {
+            return;
+        }
+        self.sliding
+            .evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
+        let end = self.spec.slice_after(window);
+        while let Some((slice, _)) = self.open.range(..end).next() {
+            let slice = *slice;
+            let Some(pane) = self.close(slice) else { break };
+            let closed = &self.panes[pane as usize];
+            self.sliding
+                .push(slice, closed, &self.hasher, &self.aggregate);
+            self.recycle(pane);
+        }
+        self.sliding.settle(&self.aggregate);
+    }
+
+    /// How many results a window has that is being let out.
+    fn results_of(&self, window: WindowIndex) -> usize {
+        match self.spec.is_tumbling() {
+            true => self.pane_of(window).map_or(0, |pane| pane.entries.len()),
+            false => self.sliding.live(),
+        }
+    }
+
+    fn pane_of(&self, window: WindowIndex) -> Option<&Pane<K, A::Partial>> {
+        let pane = self.open.get(&self.spec.first_slice(window))?;
+        Some(&self.panes[*pane as usize])
+    }
+
+    /// Lets a window's results out from the one at `next`; says which was not taken.
+    fn emit(
+        &mut self,
+        window: WindowIndex,
+        mut next: usize,
+        emit: &mut impl FnMut(Fired<'_, K, A::Partial>) -> Flow,
+    ) -> usize {
+        let reason = self.ending.unwrap_or(Reason::OnTime);
+        let bounds = self.spec.window(window);
+        if !self.spec.is_tumbling() {
+            while next < self.sliding.live() {
+                let (key, partial) = self.sliding.result(next, &self.aggregate);
+                let fired = Fired {
+                    window: bounds,
+                    key,
+                    partial: &partial,
+                    reason,
+                };
+                if emit(fired) == Flow::Full {
+                    break;
+                }
+                next += 1;
+            }
+            return next;
+        }
+        let Some(pane) = self.pane_of(window) else {
+            return next;
+        };
+        for entry in &pane.entries[next..] {
+            let key = pane.key(entry);
+            let fired = Fired {
+                window: bounds,
+                key,
+                partial: &entry.partial,
+                reason,
+            };
+            if emit(fired) == Flow::Full {
+                break;
+            }
+            next += 1;
+        }
+        next
+    }
+
+    /// All results of a window are out.
+    fn finish(&mut self, window: WindowIndex) {
+        self.fired = window;
+        self.windows_fired += 1;
+        self.phase = Phase::Looking;
+        if self.spec.is_tumbling() {
+            if let Some(pane) = self.close(self.spec.first_slice(window)) {
+                self.recycle(pane);
+            }
+        } else {
+            let next = WindowIndex(window.0.saturating_add(1));
+            let first = self.spec.first_slice(next);
+            self.sliding
+                .evict_before(first, &self.hasher, &self.aggregate);
+        }
+    }
+
+    /// Lets the rows count that waited until the windows up to `after` had fired.
+    fn release(&mut self, after: WindowIndex) {
+        while let Some(held) = self.held.first_entry()
+            && held.key().0 <= after
+        {
+            let ((_, slice), pane) = held.remove_entry();
+            self.entries -= pane.entries.len();
+            for entry in &pane.entries {
+                let key = pane.key(entry);
+                let hash = K::table_hash(&self.hasher, key);
+                self.sliding
+                    .add_late(slice, (hash, key), entry.partial, &self.aggregate);
+            }
+        }
+    }
+
+    /// What the store holds.
+    pub fn stats(&self) -> StoreStats {
+        StoreStats {
+            open_slices: self.open.len() + self.sliding.slices(),
+            live_keys: self.entries + self.sliding.entries(),
+            windows_fired: self.windows_fired,
+            bytes: self
+                .open
+                .values()
+                .map(|pane| self.panes[*pane as usize].bytes())
+                .sum(),
+        }
+    }
+}
+
+impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> std::fmt::Debug for WindowStore<K, A, Row> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WindowStore")
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}

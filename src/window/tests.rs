@@ -1,0 +1,418 @@
+//! The store against windows by definition: look at every record again.
+
+use super::*;
+use crate::aggregate::Aggregate;
+use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
+use crate::record::{Moment, PodKey, Record, Schema, SourceSequence, Typed};
+use crate::time::{EventTime, Span, Watermark};
+use bytemuck::{Pod, Zeroable};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+struct Row {
+    time: i64,
+    value: i64,
+    key: u64,
+}
+
+impl Record for Row {
+    type Key = u64;
+
+    fn event_time(&self) -> EventTime {
+        EventTime::from_nanos(self.time)
+    }
+
+    fn key(&self) -> u64 {
+        self.key
+    }
+}
+
+/// Sum, maximum and the earliest value: the sum alone when it is to have an inverse.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    invertible: bool,
+}
+
+type Partial = [i64; 4];
+
+impl Aggregate<Row> for Probe {
+    type Partial = Partial;
+    type Output = Partial;
+
+    fn identity(&self) -> Partial {
+        let low = if self.invertible { 0 } else { i64::MIN };
+        let high = if self.invertible { 0 } else { i64::MAX };
+        [0, 0, low, high]
+    }
+
+    fn lift(&self, moment: Moment, row: &Row) -> Partial {
+        match self.invertible {
+            true => [1, row.value, 0, 0],
+            false => [
+                1,
+                row.value,
+                row.value,
+                moment.sequence.to_raw().cast_signed(),
+            ],
+        }
+    }
+
+    fn combine(&self, into: &mut Partial, from: &Partial) {
+        into[0] += from[0];
+        into[1] += from[1];
+        into[2] = into[2].max(from[2]);
+        into[3] = into[3].min(from[3]);
+    }
+
+    fn lower(&self, partial: &Partial) -> Partial {
+        *partial
+    }
+
+    fn is_invertible(&self) -> bool {
+        self.invertible
+    }
+
+    fn subtract(&self, from: &mut Partial, what: &Partial) {
+        from[0] -= what[0];
+        from[1] -= what[1];
+    }
+
+    fn needs_sequence(&self) -> bool {
+        true
+    }
+}
+
+/// A run: what each partition brings, in turns of so many records.
+#[derive(Clone, Debug)]
+struct Case {
+    spec: WindowSpec,
+    tick: i64,
+    bound: i64,
+    turns: Vec<(usize, Vec<Row>)>,
+    invertible: bool,
+    refusals: Vec<bool>,
+    interrupted: bool,
+}
+
+fn spec() -> impl Strategy<Value = WindowSpec> {
+    (1_u64..40, any::<prop::sample::Index>(), -50_i64..50).prop_map(|(size, slide, offset)| {
+        let slide = slide.index(size as usize) as u64 + 1;
+        WindowSpec::sliding(Span::from_nanos(size), Span::from_nanos(slide))
+            .unwrap()
+            .with_offset(offset)
+    })
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    // Times wander forward with jitter, so that some are late; now and then they jump.
+    let step = prop_oneof![8 => -3_i64..6, 1 => -40_i64..5, 1 => 0_i64..200];
+    let record = (step, -9_i64..9, 0_u64..5);
+    let turn = (0_usize..3, prop::collection::vec(record, 0..40));
+    let turns = (prop::collection::vec(turn, 1..12), -300_i64..300).prop_map(|(turns, start)| {
+        let mut now = [start; 3];
+        let rows = |(partition, steps): (usize, Vec<(i64, i64, u64)>)| {
+            let rows = steps.into_iter().map(|(step, value, key)| {
+                now[partition] += step;
+                Row {
+                    time: now[partition],
+                    value,
+                    key,
+                }
+            });
+            (partition, rows.collect())
+        };
+        turns.into_iter().map(rows).collect()
+    });
+    let refusals = prop::collection::vec(any::<bool>(), 1..9);
+    let numbers = (1_i64..4, 0_i64..30);
+    (
+        spec(),
+        numbers,
+        turns,
+        any::<bool>(),
+        refusals,
+        any::<bool>(),
+    )
+        .prop_map(
+            |(spec, (tick, bound), turns, invertible, refusals, interrupted)| Case {
+                spec,
+                tick,
+                bound,
+                turns,
+                invertible,
+                refusals,
+                interrupted,
+            },
+        )
+}
+
+type Results = BTreeMap<(i64, i64, u64), Partial>;
+
+/// What windows mean: a record counts in each window that holds its time and that the watermark
+/// of its own partition, as it stood before, had not passed. Says the results and how many
+/// records count in none.
+fn windows_by_definition(case: &Case) -> (Results, u64) {
+    let probe = Probe {
+        invertible: case.invertible,
+    };
+    let (mut results, mut late) = (Results::new(), 0);
+    let mut max = [None::<i64>; 3];
+    let mut sequence = [0_u64; 3];
+    let (size, slide) = (case.spec.size().as_nanos(), case.spec.slide().as_nanos());
+    for (partition, rows) in &case.turns {
+        for row in rows {
+            let horizon = max[*partition].map_or(i64::MIN, |max| max - case.bound + case.tick);
+            let at = SourceSequence::new(*partition as u16, sequence[*partition]);
+            let moment = Moment {
+                time: row.event_time(),
+                sequence: at,
+            };
+            let mut counted = false;
+            for index in (row.time - size) / slide - 60..=row.time / slide + 60 {
+                let window = case.spec.window(WindowIndex(index));
+                let (start, end) = (window.start.as_nanos(), window.end.as_nanos());
+                if start <= row.time && row.time < end && end > horizon {
+                    let result = results.entry((start, end, row.key));
+                    let partial = result.or_insert_with(|| probe.identity());
+                    probe.combine(partial, &probe.lift(moment, row));
+                    counted = true;
+                }
+            }
+            late += u64::from(!counted);
+            max[*partition] = max[*partition].max(Some(row.time));
+            sequence[*partition] += 1;
+        }
+    }
+    (results, late)
+}
+
+fn frame(rows: &[Row], watermark: Watermark, first: SourceSequence) -> Vec<u64> {
+    let schema = Typed::<Row>::new();
+    let (mut words, mut tail) = (vec![0; 8 + 5 * (rows.len() + 1)], Tail::default());
+    let header = FrameHeader::new(FrameKind::Records, watermark);
+    let stride = schema.stride_words();
+    let extras = Extras::SOURCE_SEQUENCE;
+    let mut writer = FrameWriter::begin(&mut words[..], &mut tail, header, stride, extras);
+    for (row, at) in rows.iter().zip(0..) {
+        let stamp = Stamp {
+            sequence: first.plus(at),
+            ..Stamp::default()
+        };
+        writer.push(&schema, row, &[], stamp);
+    }
+    writer.finish(watermark, 0);
+    words
+}
+
+type Store = WindowStore<PodKey<u64>, Probe, Row>;
+
+/// The store under test, and what came out of it.
+struct Run {
+    store: Store,
+    results: Results,
+    reasons: Vec<Reason>,
+    refusals: Vec<bool>,
+    turn: usize,
+    late: u64,
+    last_end: i64,
+    tick: Span,
+}
+
+impl Run {
+    fn fire(&mut self) {
+        loop {
+            let Self {
+                store,
+                results,
+                reasons,
+                refusals,
+                turn,
+                last_end,
+                ..
+            } = self;
+            let firing = store.fire(&mut |fired| {
+                *turn += 1;
+                // Every fourth offer is taken, so that all get through some time.
+                if *turn % 4 != 0 && refusals[*turn % refusals.len()] {
+                    return Flow::Full;
+                }
+                let (start, end) = (fired.window.start.as_nanos(), fired.window.end.as_nanos());
+                assert!(end >= *last_end, "windows come in the order of their ends");
+                *last_end = end;
+                let before = results.insert((start, end, fired.key), *fired.partial);
+                assert_eq!(before, None, "a result came twice");
+                reasons.push(fired.reason);
+                Flow::Taken
+            });
+            if firing == Firing::Done {
+                return;
+            }
+        }
+    }
+
+    fn add(&mut self, rows: &[Row], watermark: Watermark, first: SourceSequence) {
+        if rows.is_empty() {
+            return;
+        }
+        let words = frame(rows, watermark, first);
+        let mut late = 0;
+        let frame = Frame::parse(&words, false).unwrap();
+        let schema = Typed::<Row>::new();
+        let added = self
+            .store
+            .add_frame(&schema, frame, watermark, &mut |row| {
+                assert!(row.window_end <= row.watermark.horizon(self.tick));
+                late += 1;
+            })
+            .expect("within the limits");
+        assert_eq!(added.late, late);
+        assert_eq!(added.counted + added.late, rows.len() as u64);
+        self.late += late;
+    }
+}
+
+/// Runs a case through the store, frames cut where lateness changes.
+fn run(case: &Case) -> Run {
+    let tick = Span::from_nanos(case.tick.unsigned_abs());
+    let probe = Probe {
+        invertible: case.invertible,
+    };
+    let mut run = Run {
+        store: Store::new(case.spec, tick, probe, StoreLimits::default()),
+        results: Results::new(),
+        reasons: Vec::new(),
+        refusals: case.refusals.clone(),
+        turn: 0,
+        late: 0,
+        last_end: i64::MIN,
+        tick,
+    };
+    let mut own = [Watermark::START; 3];
+    let mut sequence = [0; 3];
+    for (partition, rows) in &case.turns {
+        let mut pending: Vec<Row> = Vec::new();
+        let mut judged = own[*partition];
+        let mut first = SourceSequence::new(*partition as u16, sequence[*partition]);
+        for row in rows {
+            pending.push(*row);
+            sequence[*partition] += 1;
+            let moved = Watermark::at(EventTime::from_nanos(row.time - case.bound));
+            own[*partition] = own[*partition].max(moved);
+            let next = own[*partition];
+            if case.spec.thresholds(next, tick) != case.spec.thresholds(judged, tick) {
+                run.add(&std::mem::take(&mut pending), judged, first);
+                judged = next;
+                first = SourceSequence::new(*partition as u16, sequence[*partition]);
+                run.store.advance(own.into_iter().min().unwrap());
+                run.fire();
+            }
+        }
+        run.add(&pending, judged, first);
+    }
+    match case.interrupted {
+        true => run.store.interrupt(),
+        false => run.store.advance(Watermark::END),
+    }
+    run.fire();
+    run
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_store_says_what_windows_mean(case in case()) {
+        let (expected, late) = windows_by_definition(&case);
+        let run = run(&case);
+        prop_assert_eq!(&run.results, &expected);
+        prop_assert_eq!(run.late, late);
+        let left = run.store.stats();
+        prop_assert_eq!((left.open_slices, left.live_keys), (0, 0));
+        let ending = match case.interrupted {
+            true => Reason::Interrupted,
+            false => Reason::EndOfInput,
+        };
+        let split = run.reasons.iter().position(|reason| *reason == ending);
+        let (before, after) = run.reasons.split_at(split.unwrap_or(run.reasons.len()));
+        prop_assert!(before.iter().all(|reason| *reason == Reason::OnTime));
+        prop_assert!(after.iter().all(|reason| *reason == ending));
+    }
+
+    #[test]
+    fn slices_tile_time_and_windows_are_runs_of_them(
+        spec in spec(), nanos in prop_oneof![-500_i64..500, any::<i64>()],
+    ) {
+        let nanos = nanos.clamp(i64::MIN + 100, i64::MAX - 100);
+        let slice = spec.slice_of(nanos);
+        prop_assert!(spec.slice_start(slice) <= nanos && nanos < spec.slice_end(slice));
+        let first = spec.first_window_of(slice);
+        for window in [first, WindowIndex(first.0.saturating_add(1))] {
+            let holds = spec.first_slice(window) <= slice && slice < spec.slice_after(window);
+            let bounds = spec.window(window);
+            let by_time = bounds.start.as_nanos() <= nanos && nanos < bounds.end.as_nanos();
+            prop_assert_eq!(holds, by_time);
+        }
+        let before = spec.window(WindowIndex(first.0.saturating_sub(1)));
+        prop_assert!(before.end.as_nanos() <= nanos);
+        let end = spec.next_end_after(nanos);
+        prop_assert!(end > nanos && spec.next_end_after(end - 1) == end);
+    }
+}
+
+#[test]
+fn impossible_windows_are_refused() {
+    let span = Span::from_seconds;
+    assert_eq!(WindowSpec::tumbling(Span::ZERO), Err(SpecError::ZeroSize));
+    assert_eq!(
+        WindowSpec::sliding(span(1), Span::ZERO),
+        Err(SpecError::ZeroSlide)
+    );
+    let error = WindowSpec::sliding(span(1), span(2)).unwrap_err();
+    assert!(
+        error.to_string().contains("take a slide of at most 1s"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_limit_is_an_error_that_says_how_to_mend_it() {
+    let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
+    let limits = StoreLimits {
+        live_keys_max: 2,
+        open_slices_max: 2,
+    };
+    let row = |time, key| Row {
+        time,
+        value: 1,
+        key,
+    };
+    let mut store = Store::new(
+        spec,
+        Span::from_nanos(1),
+        Probe { invertible: true },
+        limits,
+    );
+    let first = SourceSequence::default();
+    let add = |store: &mut Store, rows: &[Row]| {
+        let words = frame(rows, Watermark::START, first);
+        let frame = Frame::parse(&words, false).unwrap();
+        store.add_frame(&Typed::<Row>::new(), frame, Watermark::START, &mut |_| ())
+    };
+    assert!(add(&mut store, &[row(1, 1), row(2, 2), row(3, 2)]).is_ok());
+    let error = add(&mut store, &[row(1, 3)]).unwrap_err();
+    assert_eq!(error, StoreError::LiveKeys { max: 2 });
+    assert!(error.to_string().contains("raise the live-key limit"));
+    let mut store = Store::new(
+        spec,
+        Span::from_nanos(1),
+        Probe { invertible: true },
+        limits,
+    );
+    assert!(add(&mut store, &[row(1, 1), row(11, 1)]).is_ok());
+    assert_eq!(
+        add(&mut store, &[row(21, 1)]),
+        Err(StoreError::OpenSlices { max: 2 })
+    );
+}
