@@ -34,6 +34,16 @@ pub const MALFORMED_REPORTED: usize = 5;
 /// Rows that are looked at to infer the types of columns.
 pub const INFERENCE_ROWS: usize = 1000;
 
+/// Words of 8 bytes that the aggregates of one key and one slice may take, when they are chosen
+/// at run time.
+pub const AGGREGATE_WORDS_MAX: usize = 128;
+/// Bytes of text output that are gathered before they are written.
+pub const OUTPUT_BUFFER_BYTES: usize = 64 << 10;
+/// Rows of a table that are held back to decide how wide its columns are.
+pub const TABLE_ROWS_HELD: usize = 1000;
+/// Bytes of rows that a table holds back; reached before [`TABLE_ROWS_HELD`] only by long keys.
+pub const TABLE_BYTES_HELD: usize = 1 << 20;
+
 const _: () = {
     assert!(LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
     assert!(

@@ -1,6 +1,41 @@
 //! What is computed of the records of a window: small algebras with their laws written down.
 //!
 //! May use `record` and `time`. Knows nothing of windows, threads or files.
+//!
+//! Aggregates are values made of a closure that picks a number out of a row; a tuple of them is
+//! computed in one pass and gives a tuple of results:
+//!
+//! ```
+//! use tidewheel::aggregate::{Aggregate, Count, Max, Sum};
+//! use tidewheel::record::{Moment, SourceSequence};
+//! use tidewheel::EventTime;
+//!
+//! let aggregate = (Count, Sum::of(|x: &i32| *x), Max::of(|x: &i32| *x));
+//! let mut partial = Aggregate::<i32>::identity(&aggregate);
+//! for (n, x) in [3, 9, 5].iter().enumerate() {
+//!     let moment = Moment {
+//!         time: EventTime::EPOCH,
+//!         sequence: SourceSequence::new(0, n as u64),
+//!     };
+//!     aggregate.fold(&mut partial, moment, x);
+//! }
+//! assert_eq!(Aggregate::<i32>::lower(&aggregate, &partial), (3, 17, 9));
+//! ```
+//!
+//! A closure may return an `Option`: nulls are skipped, and the result is `None` when there was
+//! nothing else. A window has at least one row, so without nulls there is always a result.
+
+mod builtin;
+mod order;
+mod spread;
+mod tuple;
+mod value;
+
+pub use builtin::{Count, CountIf, Max, Mean, Min, Sum};
+pub use order::{First, Last, Placed};
+pub use spread::{Moments, StdDev, Variance};
+pub use tuple::Joined;
+pub use value::{Averageable, Comparable, Present, Summable, Wide};
 
 use crate::record::Moment;
 use bytemuck::Pod;
@@ -58,3 +93,6 @@ pub trait Aggregate<Row: ?Sized>: Clone + Send + 'static {
         false
     }
 }
+
+#[cfg(test)]
+mod laws;

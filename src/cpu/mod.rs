@@ -5,12 +5,14 @@
 //! [`Bell`] is rung without knowing what it is about.
 
 mod bell;
+mod host;
 mod idle;
 mod probe;
 mod stop;
 mod topology;
 
 pub use bell::{Bell, BellFull, Listener, Nap};
+pub use host::{Finding, Level, findings};
 pub use idle::{IdlePolicy, IdleState, IdleStep, UnknownIdlePolicy};
 pub use probe::{IoUringRefusal, MEMLOCK_BYTES_NEEDED, io_uring_support, kernel_io_uring};
 pub use stop::{StopReason, StopSignal};

@@ -74,7 +74,7 @@ impl Stage<Columns> for Unfiltered {
     ) -> Applied {
         match row.is_filtered() {
             true => Applied::Placed(0),
-            false => Pass.apply(row, heap, place),
+            false => Stage::<Columns>::apply(&mut Pass, row, heap, place),
         }
     }
 }

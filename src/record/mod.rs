@@ -50,7 +50,7 @@ impl<K: Pod + Eq + Hash + Send + Debug> Key for K {}
 ///     }
 /// }
 /// ```
-pub trait Record: Pod + Send {
+pub trait Record: Pod + Send + Sync {
     /// What the records of this stream are grouped by.
     type Key: Key;
 

@@ -32,6 +32,9 @@ pub(super) enum Lane<'p> {
     Local,
 }
 
+// SAFETY: a claim is the one way to its slots, as `&mut [T]` would be, and may go where that may.
+unsafe impl<T: Send> Send for Claim<'_, T> {}
+
 impl<'p, T> Claim<'p, T> {
     /// A claim of `slots` at position `written`.
     ///

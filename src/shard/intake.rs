@@ -290,9 +290,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
     }
 
     fn watermark(&self) -> Watermark {
-        self.max.map_or(Watermark::START, |max| {
-            Watermark::behind(EventTime::from_nanos(max), self.rules.out_of_order)
-        })
+        watermark_of(self.max, self.rules.out_of_order)
     }
 
     /// Hands the counts of the hot loop to the meter.
@@ -339,7 +337,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
                 }
                 false => hand.fill_admitted(&mut round, &mut self.admitted),
             };
-            let advances = self.watermark();
+            let advances = watermark_of(self.max, self.rules.out_of_order);
             match filled {
                 Filled::Cut => {
                     round.close(advances, true, clock.now().0);
@@ -391,6 +389,11 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         self.meter.held.set(self.meter.held.get().saturating_sub(admitted));
         self.admitted.extend(verdict.admitted);
     }
+}
+
+/// The watermark of a partition whose highest time is `max`.
+fn watermark_of(max: Option<i64>, bound: Span) -> Watermark {
+    max.map_or(Watermark::START, |max| Watermark::behind(EventTime::from_nanos(max), bound))
 }
 
 /// Why a round was left.

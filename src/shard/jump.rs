@@ -34,7 +34,7 @@ impl JumpRule {
 
 /// A record that is held out: its row and heap, copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub(super) struct Held {
     /// Its event time, in nanoseconds.
     pub nanos: i64,
     /// Its row.
@@ -46,14 +46,14 @@ pub struct Held {
 
 impl Held {
     /// A copy of a record.
-    pub fn new(nanos: i64, words: &[u64], heap: &[u8]) -> Self {
+    pub(super) fn new(nanos: i64, words: &[u64], heap: &[u8]) -> Self {
         Self { nanos, words: words.into(), heap: heap.into(), confirmed: 0 }
     }
 }
 
 /// What holding a record out led to.
 #[derive(Debug, Default)]
-pub struct Verdict {
+pub(super) struct Verdict {
     /// Records to be admitted, in the order they came.
     pub admitted: VecDeque<Held>,
     /// A record that had to make room: a dead letter.
@@ -62,25 +62,25 @@ pub struct Verdict {
 
 /// The records of one partition that are held out.
 #[derive(Debug)]
-pub struct JumpGate {
+pub(super) struct JumpGate {
     rule: JumpRule,
     held: VecDeque<Held>,
 }
 
 impl JumpGate {
     /// An empty gate.
-    pub fn new(rule: JumpRule) -> Self {
+    pub(super) fn new(rule: JumpRule) -> Self {
         Self { rule, held: VecDeque::new() }
     }
 
     /// The highest time that is believed at once when `max` is the highest so far. Nothing is
     /// believed before the first time is confirmed.
-    pub fn limit(&self, max: Option<i64>) -> i64 {
+    pub(super) fn limit(&self, max: Option<i64>) -> i64 {
         max.map_or(i64::MIN, |max| max.saturating_add(self.rule.bound.as_nanos()))
     }
 
     /// Holds a record out, and lets it confirm the others.
-    pub fn hold(&mut self, record: Held) -> Verdict {
+    pub(super) fn hold(&mut self, record: Held) -> Verdict {
         let nanos = record.nanos;
         let bound = self.rule.bound.as_nanos();
         let confirms = |held: &Held| nanos >= held.nanos.saturating_sub(bound);
@@ -112,7 +112,7 @@ impl JumpGate {
     }
 
     /// Takes out everything that is held, in the order it came.
-    pub fn drain(&mut self) -> Vec<Held> {
+    pub(super) fn drain(&mut self) -> Vec<Held> {
         self.held.drain(..).collect()
     }
 }

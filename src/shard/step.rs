@@ -44,7 +44,6 @@ pub enum ShardError {
 }
 
 /// What a shard is made of.
-#[derive(Debug)]
 pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
     /// Which shard.
     pub index: ShardIndex,
@@ -65,7 +64,6 @@ pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
 }
 
 /// One shard: lanes in, windows, results out.
-#[derive(Debug)]
 pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
     parts: ShardParts<S, A, R>,
     /// Which lane the next step begins with, so that none is favoured.
@@ -76,6 +74,18 @@ pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
     unlocked: Option<MonotonicNanos>,
     fired: u64,
     finished: bool,
+}
+
+impl<S: Schema, A: Aggregate<S::Row>, R> std::fmt::Debug for ShardParts<S, A, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ShardParts").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl<S: Schema, A: Aggregate<S::Row>, R> std::fmt::Debug for Shard<S, A, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("parts", &self.parts).finish_non_exhaustive()
+    }
 }
 
 impl<S, A, R> Shard<S, A, R>
@@ -143,15 +153,14 @@ where
         lane: usize,
         locals: &mut [LocalRing<u64>],
     ) -> Result<bool, ShardError> {
-        let shard = self.parts.index;
-        let Some(frame) = self.parts.inbox.front(lane, locals) else { return Ok(false) };
+        let ShardParts { index, inbox, merge, store, schema, sink, meter, .. } = &mut self.parts;
+        let shard = *index;
+        let Some(frame) = inbox.front(lane, locals) else { return Ok(false) };
         let (words, rows) = (frame.words().len(), frame.header().count);
-        let merge = &mut self.parts.merge;
         let header = frame.header();
         let moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
             FrameKind::Records => {
                 let judged_by = merge.judge(lane, header.watermark());
-                let ShardParts { store, schema, sink, meter, .. } = &mut self.parts;
                 fold(store, schema, sink, meter, frame, judged_by)
                     .map_err(|error| ShardError::Store { shard, error })?;
                 merge.observe(lane, header.advances())
@@ -166,8 +175,8 @@ where
             _ => return Err(ShardError::UnknownFrame { shard, lane }),
         };
         let stamp = header.stamp;
-        self.parts.inbox.release(lane, words, rows, locals);
-        self.parts.meter.frames.add(1);
+        inbox.release(lane, words, rows, locals);
+        meter.frames.add(1);
         if let Some(watermark) = moved {
             self.advance(watermark, stamp);
         }
@@ -193,18 +202,22 @@ where
         if !self.parts.store.is_firing() {
             return true;
         }
-        let mut session = self.parts.sink.session();
-        let before = session.results();
-        let firing = self.parts.store.fire(&mut |fired| session.emit(&fired));
-        let results = session.results() - before;
-        session.close();
-        self.fired += results;
-        self.parts.meter.results.add(results);
-        if firing == Firing::Blocked {
-            return false;
+        loop {
+            let mut session = self.parts.sink.session();
+            let before = session.results();
+            let firing = self.parts.store.fire(&mut |fired| session.emit(&fired));
+            let results = session.results() - before;
+            session.close();
+            self.fired += results;
+            self.parts.meter.results.add(results);
+            if firing == Firing::Done {
+                self.note_close(clock);
+                return true;
+            }
+            if results == 0 {
+                return false;
+            }
         }
-        self.note_close(clock);
-        true
     }
 
     /// All windows that the watermark closed are out.

@@ -163,26 +163,16 @@ fn begin<'a>(
     FrameWriter::begin(claim, tail, header, stride, Extras::NONE)
 }
 
-/// A session of a [`LaneSink`]: a frame under construction in the ring.
+/// A session of a [`LaneSink`]: one frame under construction in the ring. It says that it is full
+/// when the frame is; the next session may find room for another.
 #[derive(Debug)]
 pub struct LaneSession<'a> {
-    /// `None` once the ring is full.
+    /// `None` when the ring is full.
     writer: Option<FrameWriter<'a, Claim<'a, u64>>>,
     bell: &'a Bell,
     results: &'a mut u64,
     abandoned: bool,
     meter: &'a SinkMeter,
-}
-
-impl LaneSession<'_> {
-    /// Sends the frame in hand and begins another, if there is room.
-    fn next_frame(&mut self, stride: usize) {
-        let Some(writer) = self.writer.take() else { return };
-        let (claim, tail, words) = writer.finish(Watermark::START, 0);
-        let claim = claim.commit_and_claim(words, FRAME_WORDS_MAX);
-        self.bell.ring();
-        self.writer = claim.map(|claim| begin(claim, tail, *self.results, stride));
-    }
 }
 
 impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
@@ -193,10 +183,9 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
             return Flow::Taken;
         }
         let key_bytes = K::tail_bytes(fired.key);
-        if self.writer.as_ref().is_some_and(|writer| !writer.has_room(key_bytes)) {
-            self.next_frame(result_stride::<K, P>());
-        }
-        let Some(writer) = &mut self.writer else { return Flow::Full };
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_room(key_bytes)) else {
+            return Flow::Full;
+        };
         writer.push_with(|words, tail| {
             words[0] = fired.window.start.as_nanos().cast_unsigned();
             words[1] = fired.window.end.as_nanos().cast_unsigned();

@@ -1,8 +1,19 @@
 //! Where records come from: the trait that every source fulfils, and the sources for typed rows.
 //!
-//! May use `record`, `time`, `limits`. Knows nothing of rings, windows or shards: a source hands
+//! May use `record`, `time`, `cpu`, `ring` and `limits`. Knows nothing of rings, windows or shards: a source hands
 //! batches over and is asked again; watermarks are made of them by the shard's intake.
 
+mod generator;
+mod handle;
+mod memory;
+mod packed;
+
+pub use generator::{GeneratedRecord, GeneratorSource, Workload};
+pub use handle::{HandleSource, PushError, Pusher, handle};
+pub use memory::MemorySource;
+pub use packed::PackedSource;
+
+use crate::cpu::Bell;
 use crate::record::Schema;
 use std::fmt::Debug;
 
@@ -31,6 +42,12 @@ pub trait Source<S: Schema>: Send {
 
     /// What people call the source: a file's name, say.
     fn name(&self) -> &str;
+
+    /// The bell of the core that the source runs on. A source that others feed rings it when
+    /// something came; the rest need not listen.
+    fn attach(&mut self, bell: &Bell) {
+        let _ = bell;
+    }
 
     /// Counts since the start, for the ledger and the metrics.
     fn counts(&self) -> SourceCounts {

@@ -1,0 +1,60 @@
+use super::*;
+use crate::time::MonotonicNanos;
+
+fn board() -> std::sync::Arc<MeterBoard> {
+    MeterBoard::new(vec!["a.csv".into()], 2)
+}
+
+#[test]
+fn a_ledger_names_what_does_not_balance() {
+    let board = board();
+    board.source(0).read.set(10);
+    board.source(0).routed.set(7);
+    board.source(0).filtered.set(2);
+    assert!(board.snapshot().ledger().to_string().contains("a.csv: read 10"));
+    board.source(0).dead_letter.set(1);
+    board.lane(0, 1).routed.set(7);
+    assert!(board.snapshot().ledger().to_string().contains("lane 1: routed 7"));
+    board.lane(0, 1).received.set(7);
+    board.shard(1).received.set(7);
+    board.shard(1).counted.set(5);
+    assert!(board.snapshot().ledger().to_string().contains("shard 1: received 7"));
+    board.shard(1).late.set(2);
+    assert!(board.snapshot().ledger().is_balanced());
+}
+
+#[test]
+fn rates_are_of_the_time_between() {
+    let mut earlier = board().snapshot();
+    let mut now = earlier.clone();
+    earlier.elapsed = std::time::Duration::from_secs(1);
+    now.elapsed = std::time::Duration::from_secs(3);
+    now.sources[0].1.read = 500;
+    now.shards[0].busy_nanos = 4_000_000_000;
+    let rates = now.since(&earlier);
+    assert_eq!(rates.records_per_second, 250.0);
+    assert_eq!(rates.busy, 1.0);
+    assert!(now.line_since(&earlier).starts_with("250 records/s"));
+}
+
+#[test]
+fn latencies_are_read_while_they_are_recorded() {
+    let board = board();
+    let mut writer = board.latency_writer(1);
+    let recorder = std::thread::spawn(move || {
+        for n in 1..=100_000_u64 {
+            writer.record(n, MonotonicNanos(n * 1_000_000));
+        }
+        writer.publish_last();
+    });
+    let mut seen = 0;
+    while seen < 100_000 {
+        let count = board.snapshot().close.count;
+        assert!(count >= seen, "what was seen stays");
+        seen = count;
+    }
+    recorder.join().unwrap();
+    let close = board.snapshot().close;
+    assert_eq!(close.count, 100_000);
+    assert!((49_900..=50_100).contains(&close.p50), "{close:?}");
+}

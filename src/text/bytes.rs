@@ -1,0 +1,282 @@
+//! Bytes of a file or a stream, in pieces, without ever blocking the core.
+//!
+//! Uses `source` for its errors. A regular file is read directly; a pipe, a terminal or a socket
+//! is asked first whether something lies ready. What was read waits in one contiguous buffer until
+//! it is consumed; how far the buffer grows is decided by the reader, who bounds its records.
+
+use crate::source::SourceError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, fstat, seek};
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// Bytes that one read asks for.
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+
+/// What reading brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// None now; some may come later.
+    Pending,
+    /// No more will ever come.
+    End,
+}
+
+/// Bytes from anywhere: for an embedder who unpacks, decrypts or makes them up.
+pub trait ChunkSource: Send {
+    /// Reads into the front of `into`, which is not empty. Never blocks.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Chunk>;
+}
+
+/// Where the bytes of one input come from.
+enum Origin {
+    File(RegularFile),
+    Stream(OwnedFd),
+    Custom(Box<dyn ChunkSource>),
+}
+
+/// A regular file that is read from where it stands.
+struct RegularFile {
+    fd: OwnedFd,
+    position: u64,
+    follow: bool,
+}
+
+impl RegularFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<Chunk> {
+        let bytes = read_retrying(&self.fd, into)?;
+        self.position += bytes as u64;
+        match bytes {
+            0 if self.follow => self.look_for_truncation(),
+            0 => Ok(Chunk::End),
+            bytes => Ok(Chunk::Bytes(bytes)),
+        }
+    }
+
+    /// A followed file may grow, never shrink: what was read would no longer be what is there.
+    fn look_for_truncation(&self) -> io::Result<Chunk> {
+        let size = u64::try_from(fstat(&self.fd)?.st_size).unwrap_or(0);
+        if size >= self.position {
+            return Ok(Chunk::Pending);
+        }
+        Err(io::Error::other(format!(
+            "the file was cut to {size} bytes while it was followed; {} were already read",
+            self.position
+        )))
+    }
+}
+
+fn read_retrying(fd: &OwnedFd, into: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::io::read(fd, &mut *into) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Reads a stream only when poll says that something, if only its end, lies ready.
+fn read_stream(fd: &OwnedFd, into: &mut [u8]) -> io::Result<Chunk> {
+    if !wait_readable(&[fd.as_fd()], Duration::ZERO)? {
+        return Ok(Chunk::Pending);
+    }
+    match read_retrying(fd, into) {
+        Ok(0) => Ok(Chunk::End),
+        Ok(bytes) => Ok(Chunk::Bytes(bytes)),
+        Err(Errno::AGAIN) => Ok(Chunk::Pending),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until one of the streams has something to read, at most so long. An interrupting signal
+/// ends the wait early.
+pub(crate) fn wait_readable(fds: &[BorrowedFd<'_>], at_most: Duration) -> io::Result<bool> {
+    let mut fds: Vec<PollFd<'_>> = fds
+        .iter()
+        .map(|fd| PollFd::new(fd, PollFlags::IN))
+        .collect();
+    let timeout = Timespec::try_from(at_most).map_err(|_| Errno::INVAL)?;
+    match poll(&mut fds, Some(&timeout)) {
+        Ok(ready) => Ok(ready != 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One input's bytes and the buffer in which they wait.
+pub(crate) struct ByteInput {
+    name: String,
+    origin: Origin,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    bytes_read: u64,
+    bytes_total: Option<u64>,
+    ended: bool,
+}
+
+impl fmt::Debug for ByteInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteInput")
+            .field("name", &self.name)
+            .field("bytes_read", &self.bytes_read)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ByteInput {
+    /// Opens a file, a named pipe or a device. `follow` makes a regular file's end mean that more
+    /// may come.
+    pub(crate) fn open(path: &Path, follow: bool) -> io::Result<Self> {
+        // Without NONBLOCK, opening a named pipe would wait for its writer.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let fd = rustix::fs::open(path, flags, Mode::empty())?;
+        Self::from_fd(path.display().to_string(), fd, follow)
+    }
+
+    /// Standard input, whatever it is connected to.
+    pub(crate) fn stdin(follow: bool) -> io::Result<Self> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 0)?;
+        Self::from_fd("stdin".to_owned(), fd, follow)
+    }
+
+    /// Bytes that someone else reads.
+    pub(crate) fn custom(name: String, source: Box<dyn ChunkSource>) -> Self {
+        Self::new(name, Origin::Custom(source), None)
+    }
+
+    fn from_fd(name: String, fd: OwnedFd, follow: bool) -> io::Result<Self> {
+        let stat = fstat(&fd)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Err(Errno::ISDIR.into()),
+            FileType::RegularFile | FileType::BlockDevice => {
+                let position = seek(&fd, SeekFrom::Current(0))?;
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                let total = (!follow).then_some(size.saturating_sub(position));
+                let file = RegularFile {
+                    fd,
+                    position,
+                    follow,
+                };
+                Ok(Self::new(name, Origin::File(file), total))
+            }
+            _ => Ok(Self::new(name, Origin::Stream(fd), None)),
+        }
+    }
+
+    fn new(name: String, origin: Origin, bytes_total: Option<u64>) -> Self {
+        Self {
+            name,
+            origin,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            bytes_read: 0,
+            bytes_total,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) const fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    pub(crate) const fn bytes_total(&self) -> Option<u64> {
+        self.bytes_total
+    }
+
+    /// Whether the end was seen: what is available is the last.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The stream to wait for when there is nothing now.
+    pub(crate) fn waits_for(&self) -> Option<BorrowedFd<'_>> {
+        match &self.origin {
+            Origin::Stream(fd) => Some(fd.as_fd()),
+            Origin::File(_) | Origin::Custom(_) => None,
+        }
+    }
+
+    /// Whether a pause now means that someone is writing, and a wait is worth it. A regular file
+    /// that is followed may never grow.
+    pub(crate) const fn may_come_soon(&self) -> bool {
+        !matches!(self.origin, Origin::File(_))
+    }
+
+    /// The bytes that were read and not yet consumed.
+    #[inline]
+    pub(crate) fn available(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Forgets the first of the available bytes.
+    #[inline]
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        assert!(bytes <= self.end - self.start, "only what is there is consumed");
+        self.start += bytes;
+    }
+
+    /// Reads a chunk behind the available bytes.
+    pub(crate) fn fill(&mut self) -> Result<Chunk, SourceError> {
+        if self.ended {
+            return Ok(Chunk::End);
+        }
+        self.make_room();
+        let space = &mut self.buffer[self.end..];
+        let room = space.len();
+        let read = match &mut self.origin {
+            Origin::File(file) => file.read(space),
+            Origin::Stream(fd) => read_stream(fd, space),
+            Origin::Custom(source) => source.read(space),
+        };
+        let chunk = read.map_err(|error| SourceError::Io {
+            name: self.name.clone(),
+            error,
+        })?;
+        match chunk {
+            Chunk::Bytes(0) => return Ok(Chunk::Pending),
+            Chunk::Bytes(bytes) => {
+                assert!(bytes <= room, "a source reads no more than there is room for");
+                self.end += bytes;
+                self.bytes_read += bytes as u64;
+            }
+            Chunk::End => self.ended = true,
+            Chunk::Pending => {}
+        }
+        Ok(chunk)
+    }
+
+    /// Moves what is left to the front and makes the buffer one chunk longer than that; a buffer
+    /// that one huge record left behind shrinks again.
+    fn make_room(&mut self) {
+        if self.start != 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let needed = self.end + CHUNK_BYTES;
+        if self.buffer.len() < needed {
+            self.buffer.resize(needed.max(self.buffer.len() * 2), 0);
+        } else if self.buffer.len() > needed * 8 {
+            self.buffer.truncate(needed * 2);
+            self.buffer.shrink_to_fit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

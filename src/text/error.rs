@@ -1,0 +1,209 @@
+//! Why a set of inputs cannot be read as asked: found out before the first row.
+//!
+//! Uses nothing of the crate.
+
+use std::fmt;
+
+/// Why reading cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The operating system said no: no such file, a directory, no permission.
+    #[error("{name}: {error}")]
+    Io {
+        /// The input.
+        name: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A column that was asked for is not there.
+    #[error("{0}")]
+    UnknownColumn(UnknownColumn),
+    /// A column that was asked for is there more than once.
+    #[error("{name}: column '{column}' stands there twice, as fields {first} and {second}")]
+    DuplicateColumn {
+        /// The input.
+        name: String,
+        /// The column.
+        column: String,
+        /// The first field of that name, counted from 1.
+        first: usize,
+        /// The second.
+        second: usize,
+    },
+    /// The line that should name the columns cannot be read.
+    #[error("{name}:1:1: the header cannot be read: {problem}")]
+    Header {
+        /// The input.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A column that must hold numbers holds none.
+    #[error("{asked_by} needs numbers, but line {line} of {name} holds '{found}' in '{column}'")]
+    NotNumeric {
+        /// The input.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// What needs the numbers.
+        asked_by: String,
+        /// The first cell that is none, escaped and shortened.
+        found: String,
+    },
+    /// No cell of the time column could be read as a time.
+    #[error("column '{column}' holds no times: line {line} of {name} holds '{found}', {problem}")]
+    NotTimes {
+        /// The input.
+        name: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// The column.
+        column: String,
+        /// The first cell that is none, escaped and shortened.
+        found: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The filter cannot be understood.
+    #[error("{0}")]
+    Filter(#[from] super::predicate::FilterError),
+    /// The plan contradicts itself.
+    #[error("{0}")]
+    Plan(String),
+    /// Whoever was told of the waiting wanted no more of it.
+    #[error("interrupted while waiting for {name}")]
+    Interrupted {
+        /// The input that had nothing to read.
+        name: String,
+    },
+}
+
+/// Whose fault an [`OpenError`] is, for an exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The request: a column, a type or a filter that cannot be.
+    Usage,
+    /// The data.
+    Data,
+    /// The operating system.
+    Io,
+    /// A signal.
+    Interrupted,
+}
+
+impl OpenError {
+    /// Whose fault it is.
+    pub const fn class(&self) -> ErrorClass {
+        match self {
+            Self::Io { .. } => ErrorClass::Io,
+            Self::Header { .. } => ErrorClass::Data,
+            Self::Interrupted { .. } => ErrorClass::Interrupted,
+            Self::UnknownColumn(_)
+            | Self::DuplicateColumn { .. }
+            | Self::NotNumeric { .. }
+            | Self::NotTimes { .. }
+            | Self::Filter(_)
+            | Self::Plan(_) => ErrorClass::Usage,
+        }
+    }
+}
+
+/// A column that was asked for and is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownColumn {
+    /// The input; empty when the columns were given by the user.
+    pub name: String,
+    /// The column that was asked for.
+    pub column: String,
+    /// Who asked: `--key`, say.
+    pub asked_by: String,
+    /// The columns that there are.
+    pub columns: Vec<String>,
+}
+
+/// Columns that a message lists.
+const LISTED_MAX: usize = 50;
+
+impl UnknownColumn {
+    /// The column that was perhaps meant.
+    pub fn suggestion(&self) -> Option<&str> {
+        let wanted = self.column.to_lowercase();
+        let near = |name: &&String| {
+            let name = name.trim().to_lowercase();
+            let similar = strsim::jaro_winkler(&name, &wanted);
+            (name == wanted || similar > 0.8).then_some(similar)
+        };
+        self.columns
+            .iter()
+            .filter_map(|name| near(&name).map(|similar| (name, similar)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the header looks like a record.
+    fn header_is_data(&self) -> bool {
+        let numeric = |name: &String| super::number::is_number(name.as_bytes());
+        self.columns.iter().any(|name| numeric(name) || name.is_empty())
+    }
+}
+
+impl fmt::Display for UnknownColumn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.name.is_empty() {
+            write!(f, "{}: ", self.name)?;
+        }
+        write!(f, "there is no column '{}' ({})", self.column, self.asked_by)?;
+        if let Some(suggestion) = self.suggestion() {
+            write!(f, "; did you mean '{suggestion}'?")?;
+        }
+        let listed = &self.columns[..self.columns.len().min(LISTED_MAX)];
+        write!(f, " The columns are {}", listed.join(", "))?;
+        if listed.len() < self.columns.len() {
+            write!(f, " and {} more", self.columns.len() - listed.len())?;
+        }
+        f.write_str(".")?;
+        if self.header_is_data() {
+            f.write_str(
+                " If the first line is a record and names no columns, say --no-header --columns \
+                 and their names.",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(column: &str, columns: &[&str]) -> UnknownColumn {
+        UnknownColumn {
+            name: "d.csv".to_owned(),
+            column: column.to_owned(),
+            asked_by: "--key".to_owned(),
+            columns: columns.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn a_near_name_is_suggested_and_a_far_one_is_not() {
+        let columns = ["flight_id", "carrier", "dep_delay", "dep_time"];
+        assert_eq!(unknown("carier", &columns).suggestion(), Some("carrier"));
+        assert_eq!(unknown("DEP_TIME", &columns).suggestion(), Some("dep_time"));
+        assert_eq!(unknown("x", &columns).suggestion(), None);
+        assert_eq!(
+            unknown("carier", &columns).to_string(),
+            "d.csv: there is no column 'carier' (--key); did you mean 'carrier'? The columns are \
+             flight_id, carrier, dep_delay, dep_time."
+        );
+    }
+
+    #[test]
+    fn a_header_of_numbers_brings_the_hint_that_there_may_be_none() {
+        let text = unknown("key", &["7415", "159", "1699999999861"]).to_string();
+        assert!(text.contains("--no-header --columns"), "{text}");
+    }
+}

@@ -1,0 +1,301 @@
+//! JSON Lines: one object a line, and the cells of the needed fields.
+//!
+//! Uses `limits`. `serde_json` reads the lines; of the needed fields the value's text is taken as
+//! it stands, so numbers stay as they were written. Of two fields with one name the last counts.
+
+use super::cells::{CellSpan, Cells, Place, Records, Step};
+use super::malformed::{CellFault, Fault};
+use super::plan::Slot;
+use crate::limits;
+use memchr::memchr;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::sync::Arc;
+
+mod unescape;
+
+use unescape::unescape;
+
+/// Splits JSON Lines.
+#[derive(Debug)]
+pub(crate) struct JsonRecords {
+    slots: Arc<[Slot]>,
+    spans: Box<[CellSpan]>,
+    /// Strings of the last record that had escapes, without them.
+    unescaped: Vec<u8>,
+    /// Where each slot's value starts in the last record.
+    starts: Box<[usize]>,
+    seen: Option<SeenFields>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// A line begins; so many of its bytes are known not to end it.
+    Line { scanned: usize },
+    /// The rest of a refused line is skipped.
+    Skipping,
+}
+
+const START: State = State::Line { scanned: 0 };
+
+/// What was seen when looking ahead.
+#[derive(Clone, Debug)]
+struct SeenFields {
+    slots: Box<[bool]>,
+    names: Vec<String>,
+}
+
+impl JsonRecords {
+    /// For an input from which these slots are needed.
+    pub(crate) fn new(slots: Arc<[Slot]>) -> Self {
+        Self {
+            spans: vec![CellSpan::NULL; slots.len()].into(),
+            starts: vec![0; slots.len()].into(),
+            slots,
+            unescaped: Vec::new(),
+            seen: None,
+            state: START,
+        }
+    }
+
+    fn next_line(&mut self, bytes: &[u8], ended: bool, scanned: usize) -> Step {
+        let found = memchr(b'\n', &bytes[scanned..]).map(|at| at + scanned);
+        let end = found.unwrap_or(bytes.len());
+        if end > limits::LINE_BYTES_MAX {
+            self.state = State::Skipping;
+            return Step::Refused {
+                length: end,
+                text: limits::LINE_BYTES_MAX,
+                lines: 0,
+                fault: Fault::TooLong,
+            };
+        }
+        if found.is_none() && (!ended || end == 0) {
+            self.state = State::Line { scanned: end };
+            return Step::More;
+        }
+        self.state = START;
+        let length = end + usize::from(found.is_some());
+        let line = bytes[..end].trim_ascii_end();
+        let (text, lines) = (line.len(), 1);
+        if line.trim_ascii_start().is_empty() {
+            return Step::Blank { length, lines };
+        }
+        match self.read(line) {
+            Ok(()) => Step::Record {
+                length,
+                text,
+                lines,
+            },
+            Err(fault) => Step::Refused {
+                length,
+                text,
+                lines,
+                fault,
+            },
+        }
+    }
+
+    fn read(&mut self, line: &[u8]) -> Result<(), Fault> {
+        self.spans.fill(CellSpan::NULL);
+        self.unescaped.clear();
+        let mut fault = None;
+        let object = Object {
+            records: self,
+            line,
+            fault: &mut fault,
+        };
+        let mut json = serde_json::Deserializer::from_slice(line);
+        let read = object.deserialize(&mut json).and_then(|()| json.end());
+        match (read, fault) {
+            (Err(error), _) => Err(syntax_fault(&error)),
+            (Ok(()), Some(fault)) => Err(fault),
+            (Ok(()), None) => Ok(()),
+        }
+    }
+
+    fn skip(&mut self, bytes: &[u8]) -> Step {
+        let end = memchr(b'\n', bytes);
+        if end.is_some() {
+            self.state = START;
+        }
+        match end.unwrap_or(bytes.len()) {
+            0 if end.is_none() => Step::More,
+            length => Step::Blank { length, lines: 0 },
+        }
+    }
+}
+
+#[cold]
+fn syntax_fault(error: &serde_json::Error) -> Fault {
+    let text = error.to_string();
+    // The place is said in front of the message already.
+    let problem = text.split(" at line ").next().unwrap_or(&text);
+    Fault::Json {
+        column: (error.column() as u64).max(1),
+        problem: format!("not a JSON object: {problem}"),
+    }
+}
+
+/// Reads the object on one line into the records' spans.
+struct Object<'a> {
+    records: &'a mut JsonRecords,
+    line: &'a [u8],
+    fault: &'a mut Option<Fault>,
+}
+
+impl<'de> DeserializeSeed<'de> for Object<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one object a line, such as {\"time\": \"…\", \"key\": \"…\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(slot) = map.next_key_seed(FieldName(self.records))? {
+            match slot {
+                Some(slot) => {
+                    let value: &RawValue = map.next_value()?;
+                    self.take(slot, value.get().as_bytes());
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Object<'_> {
+    /// Notes where the value of a slot lies.
+    fn take(&mut self, slot: usize, value: &[u8]) {
+        let start = value.as_ptr().addr() - self.line.as_ptr().addr();
+        let end = start + value.len();
+        self.records.starts[slot] = start;
+        self.records.spans[slot] = match value {
+            b"null" => CellSpan::NULL,
+            [b'"', inside @ .., b'"'] if memchr(b'\\', inside).is_none() => {
+                CellSpan::raw(start + 1, end - 1)
+            }
+            [b'"', inside @ .., b'"'] => {
+                let unescaped = &mut self.records.unescaped;
+                let before = unescaped.len();
+                if !unescape(inside, unescaped) {
+                    self.refuse(slot, CellFault::Escape);
+                    return;
+                }
+                CellSpan::unescaped(before, unescaped.len())
+            }
+            [b'{' | b'[', ..] => {
+                self.records.spans[slot] = CellSpan::raw(start, end);
+                self.refuse(slot, CellFault::NotAScalar);
+                return;
+            }
+            _ => CellSpan::raw(start, end),
+        };
+    }
+
+    #[cold]
+    fn refuse(&mut self, slot: usize, fault: CellFault) {
+        self.fault.get_or_insert(Fault::Cell { slot, fault });
+    }
+}
+
+/// Reads a field's name as the slot that it belongs to.
+struct FieldName<'a>(&'a mut JsonRecords);
+
+impl<'de> DeserializeSeed<'de> for FieldName<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldName<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
+        let slot = self.0.slots.iter().position(|slot| slot.name == name);
+        if let Some(seen) = &mut self.0.seen {
+            seen.see(slot, name);
+        }
+        Ok(slot)
+    }
+}
+
+impl SeenFields {
+    fn see(&mut self, slot: Option<usize>, name: &str) {
+        if let Some(slot) = slot {
+            self.slots[slot] = true;
+        }
+        let known = self.names.iter().any(|known| known == name);
+        if !known && self.names.len() < LISTED_MAX {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// Field names that are remembered for a message.
+const LISTED_MAX: usize = 64;
+
+impl Records for JsonRecords {
+    #[inline]
+    fn next(&mut self, bytes: &[u8], ended: bool) -> Step {
+        match self.state {
+            State::Line { scanned } => self.next_line(bytes, ended, scanned),
+            State::Skipping => self.skip(bytes),
+        }
+    }
+
+    #[inline]
+    fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
+        Cells {
+            spans: &self.spans,
+            raw: record,
+            unescaped: &self.unescaped,
+        }
+    }
+
+    fn locate(&self, _: &[u8], slot: usize) -> Place {
+        Place {
+            lines_below: 0,
+            column: self.starts[slot] as u64 + 1,
+        }
+    }
+
+    fn look_ahead(&self) -> Self {
+        let mut ahead = Self::new(Arc::clone(&self.slots));
+        ahead.seen = Some(SeenFields {
+            slots: vec![false; self.slots.len()].into(),
+            names: Vec::new(),
+        });
+        ahead
+    }
+
+    fn has_seen(&self, slot: usize) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.slots[slot])
+    }
+
+    fn column_names(&self) -> Vec<String> {
+        self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

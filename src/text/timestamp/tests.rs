@@ -1,0 +1,165 @@
+use super::*;
+use proptest::prelude::*;
+
+fn read(text: &str) -> Result<i64, ParseTimeError> {
+    let time = TimestampReader::new(None).read(text.as_bytes());
+    time.map(EventTime::as_nanos)
+}
+
+fn formatted(nanos: i64) -> String {
+    let mut text = Vec::new();
+    format_millis(EventTime::from_nanos(nanos), &mut text);
+    String::from_utf8(text).expect("digits")
+}
+
+const AT: i64 = 1_357_017_420_000_000_000; // 2013-01-01 05:17:00 UTC
+
+#[test]
+fn times_read_as_people_write_them() {
+    for text in [
+        "2013-01-01 05:17:00.000",
+        "2013-01-01T05:17:00",
+        "2013-01-01 05:17",
+        "2013-01-01T05:17:00.000000000Z",
+        "2013-01-01T05:17:00Z",
+        "2013-01-01T07:17:00+02:00",
+        "2013-01-01 00:17:00-05:00",
+        " 2013-01-01 05:17:00 ",
+    ] {
+        assert_eq!(read(text), Ok(AT), "{text}");
+    }
+    assert_eq!(read("2013-01-01"), Ok(AT - (5 * 60 + 17) * 60_000_000_000));
+    assert_eq!(read("2013-01-01 05:17:00.5"), Ok(AT + 500_000_000));
+    assert_eq!(read("1969-12-31 23:59:59.999999999"), Ok(-1));
+}
+
+#[test]
+fn what_is_no_time_is_refused_by_name() {
+    for text in [
+        "",
+        "UA",
+        "2013-13-01 05:17:00",
+        "2013-02-30",
+        "2013-01-01 24:00:00",
+        "2013-01-01 05:60:00",
+        "2013-01-01 05:17:00.",
+        "2013-01-01 05:17:00.0000000001",
+        "2013-01-01 05:17:00 PM",
+        "2013-01-01 05:17:00[Europe/Vienna]",
+        "\u{fffd}",
+    ] {
+        assert_eq!(read(text), Err(ParseTimeError::Malformed), "{text}");
+    }
+    assert_eq!(read("1357016400"), Err(ParseTimeError::NoUnit));
+    assert_eq!(read("20130101"), Err(ParseTimeError::NoUnit));
+    for text in ["1600-01-01", "2300-01-01 00:00:00", "1677-09-21 00:12:43"] {
+        assert_eq!(read(text), Err(ParseTimeError::OutOfRange), "{text}");
+    }
+}
+
+#[test]
+fn a_day_that_is_no_day_does_not_spoil_the_day_that_is_kept() {
+    let mut reader = TimestampReader::new(None);
+    assert!(reader.read(b"2013-01-01 05:17:00").is_ok());
+    assert!(reader.read(b"2013-01-32 05:17:00").is_err());
+    let again = reader.read(b"2013-01-01 05:17:00").map(EventTime::as_nanos);
+    assert_eq!(again, Ok(AT));
+}
+
+#[test]
+fn numbers_count_units_since_the_epoch() {
+    let read = |text: &str, unit| {
+        let time = TimestampReader::new(Some(unit)).read(text.as_bytes());
+        time.map(EventTime::as_nanos)
+    };
+    assert_eq!(read("1357017420", TimeUnit::Seconds), Ok(AT));
+    assert_eq!(read("1357017420000", TimeUnit::Millis), Ok(AT));
+    assert_eq!(read("1357017420000000", TimeUnit::Micros), Ok(AT));
+    assert_eq!(read("1357017420000000000", TimeUnit::Nanos), Ok(AT));
+    assert_eq!(read("1357017420.25", TimeUnit::Seconds), Ok(AT + 250_000_000));
+    assert_eq!(read("-1.5", TimeUnit::Micros), Ok(-1500));
+    assert_eq!(read("-0.0019", TimeUnit::Micros), Ok(-1));
+    assert_eq!(read("7.9", TimeUnit::Nanos), Ok(7));
+    assert_eq!(read(" 5 ", TimeUnit::Nanos), Ok(5));
+    for text in ["", "x", "1e9", "1.2.3", "--1", ".5", "2013-01-01"] {
+        let refused = Err(ParseTimeError::NotACount(TimeUnit::Millis));
+        assert_eq!(read(text, TimeUnit::Millis), refused, "{text}");
+    }
+    for text in ["9223372036854775807", "-9223372036854775808", "99999999999999999999"] {
+        assert_eq!(read(text, TimeUnit::Nanos), Err(ParseTimeError::OutOfRange));
+        assert_eq!(read(text, TimeUnit::Seconds), Err(ParseTimeError::OutOfRange));
+    }
+}
+
+#[test]
+fn units_are_named_as_they_print() {
+    for (name, unit) in TimeUnit::NAMES {
+        assert_eq!(name.parse(), Ok(unit));
+        assert_eq!(unit.to_string(), name);
+    }
+    assert!("sec".parse::<TimeUnit>().is_err());
+}
+
+#[test]
+fn times_are_printed_to_the_millisecond_below() {
+    assert_eq!(formatted(AT), "2013-01-01 05:17:00.000");
+    assert_eq!(formatted(-1), "1969-12-31 23:59:59.999");
+    assert_eq!(formatted(1_999_999), "1970-01-01 00:00:00.001");
+    assert_eq!(formatted(i64::MAX), "2262-04-11 23:47:16.854");
+    assert_eq!(formatted(i64::MIN), "1677-09-21 00:12:43.145");
+}
+
+/// The slow twin: `jiff` alone.
+fn by_jiff(nanos: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_nanosecond(i128::from(nanos)).expect("in jiff's range")
+}
+
+proptest! {
+    #[test]
+    fn reading_agrees_with_jiff(
+        nanos in (i64::MIN + 1)..i64::MAX, digits in 0_usize..=9, sep in "[ T]", z in "Z?",
+    ) {
+        let at = Offset::UTC.to_datetime(by_jiff(nanos));
+        let text = match digits {
+            0 => at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            _ => {
+                let full = at.strftime("%Y-%m-%d %H:%M:%S.%9f").to_string();
+                full[..full.len() - 9 + digits].to_owned()
+            }
+        };
+        let expected = text.parse::<civil::DateTime>().expect("a civil time");
+        let expected = Offset::UTC.to_timestamp(expected).expect("in range").as_nanosecond();
+        let text = text.replacen(' ', &sep, 1) + &z;
+        let expected = i64::try_from(expected)
+            .ok()
+            .filter(|nanos| (i64::MIN + 1..i64::MAX).contains(nanos));
+        prop_assert_eq!(read(&text), expected.ok_or(ParseTimeError::OutOfRange));
+    }
+
+    #[test]
+    fn nearly_right_texts_are_judged_as_jiff_does(
+        text in "(19|20|23)[0-9]{2}-[0-1][0-9]-[0-3][0-9][ T][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?Z?",
+    ) {
+        // `jiff` takes the leap second 60 for 59; this reader leaves that to it.
+        let zulu = format!("{}Z", text.trim_end_matches('Z'));
+        let expected = zulu.parse::<jiff::Timestamp>().map_err(|_| ParseTimeError::Malformed);
+        let expected = expected.and_then(|time| {
+            i64::try_from(time.as_nanosecond()).map_err(|_| ParseTimeError::OutOfRange)
+        });
+        prop_assert_eq!(read(&text), expected);
+    }
+
+    #[test]
+    fn any_bytes_are_judged_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..40)) {
+        let _ = TimestampReader::new(None).read(&text);
+        let _ = TimestampReader::new(Some(TimeUnit::Seconds)).read(&text);
+    }
+
+    #[test]
+    fn printing_agrees_with_jiff(nanos in any::<i64>()) {
+        let floored = EventTime::from_nanos(nanos).as_nanos().div_euclid(1_000_000) * 1_000_000;
+        prop_assume!(floored.checked_sub(0).is_some() && floored > i64::MIN / 2 * 2 + 1_000_000);
+        let at = Offset::UTC.to_datetime(by_jiff(floored));
+        prop_assert_eq!(formatted(nanos), at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string());
+    }
+}
