@@ -68,9 +68,7 @@ fn tidewheel(load: &Load) -> Answer {
         .window(spec.expect("the spec is sound"))
         .aggregate((Count, Sum::of(value), Min::of(value), Max::of(value)))
         .for_each(move |result| {
-            local.answer.results += 1;
-            local.answer.count += result.value.0;
-            local.answer.sum += result.value.1 as i64;
+            local.add(result.value.0, result.value.1);
             black_box((result.value.2, result.value.3));
         })
         .shards(SHARDS)
@@ -92,6 +90,14 @@ fn tidewheel(load: &Load) -> Answer {
 struct Local {
     totals: Arc<(AtomicU64, AtomicU64, AtomicI64)>,
     answer: Answer,
+}
+
+impl Local {
+    fn add(&mut self, count: u64, sum: i128) {
+        self.answer.results += 1;
+        self.answer.count += count;
+        self.answer.sum += sum as i64;
+    }
 }
 
 impl Clone for Local {

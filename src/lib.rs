@@ -18,6 +18,8 @@ pub mod shard;
 pub mod sink;
 pub mod source;
 mod sync;
+#[cfg(feature = "text")]
+pub mod text;
 pub mod time;
 pub mod window;
 

@@ -1,2 +1,7 @@
-//! The `tidewheel` command.
-fn main() {}
+//! The `tidewheel` command: windows over files and streams, from a terminal or a script.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

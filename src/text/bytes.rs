@@ -278,5 +278,3 @@ impl ByteInput {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -288,5 +288,3 @@ impl Records for CsvRecords {
     }
 }
 
-#[cfg(test)]
-mod tests;

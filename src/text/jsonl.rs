@@ -297,5 +297,3 @@ impl Records for JsonRecords {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -141,8 +141,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_integer_is_read_as_std_reads_it(number in any::<i64>(), shift in 0..64) {
-            let number = number >> shift;
+        fn every_integer_is_read_as_std_reads_it(number in any::<i64>(), shift in 0_u32..64) {
+            let number: i64 = number >> shift;
             prop_assert_eq!(read_i64(number.to_string().as_bytes()), Ok(number));
         }
 

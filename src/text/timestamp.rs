@@ -96,7 +96,6 @@ pub enum ParseTimeError {
 }
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Reads event times. Keeps the last day that it saw, so one reader a stream is quickest.
 #[derive(Clone, Debug)]
@@ -270,49 +269,6 @@ fn read_fractional_count(text: &[u8], unit: TimeUnit) -> Result<EventTime, Parse
         .and_then(|nanos| i64::try_from(nanos).ok())
         .ok_or(ParseTimeError::OutOfRange)
         .and_then(in_range)
-}
-
-/// Appends a time as `yyyy-MM-dd HH:mm:ss.SSS`, UTC; what is below the millisecond is cut off
-/// towards the past.
-pub fn format_millis(time: EventTime, into: &mut Vec<u8>) {
-    let millis = time.as_nanos().div_euclid(1_000_000);
-    let (seconds, fraction) = (millis.div_euclid(1000), millis.rem_euclid(1000));
-    let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-    let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
-    let mut text = *b"yyyy-MM-dd HH:mm:ss.SSS";
-    put(&mut text[0..4], year);
-    put(&mut text[5..7], month);
-    put(&mut text[8..10], day);
-    put(&mut text[11..13], of_day / 3600);
-    put(&mut text[14..16], of_day / 60 % 60);
-    put(&mut text[17..19], of_day % 60);
-    put(&mut text[20..23], fraction);
-    into.extend_from_slice(&text);
-}
-
-/// Writes a number that is not negative with leading zeros.
-#[inline]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // one digit
-fn put(into: &mut [u8], mut number: i64) {
-    for place in into.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// Year, month and day of a day since the epoch (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `civil_from_days`). Event times lie in the years 1677 to 2262.
-#[inline]
-const fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, day)
 }
 
 #[cfg(test)]

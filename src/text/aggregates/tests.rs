@@ -172,9 +172,10 @@ impl AggregatesVisitor for Laws<'_> {
                 );
             }
         };
-        let plus = |mut left: [u64; WORDS], right: &[u64; WORDS]| {
-            aggregates.combine(&mut left, right);
-            left
+        let plus = |left: &[u64; WORDS], right: &[u64; WORDS]| {
+            let mut sum = *left;
+            aggregates.combine(&mut sum, right);
+            sum
         };
         let parts: Vec<_> = self
             .parts
@@ -184,12 +185,12 @@ impl AggregatesVisitor for Laws<'_> {
         let [a, b, c] = &parts[..] else {
             panic!("three parts");
         };
-        assert_eq!(plus(aggregates.identity(), a), *a, "identity");
-        assert_eq!(plus(*a, &aggregates.identity()), *a, "identity");
-        assert_same(&plus(*a, b), &plus(*b, a), "commutative");
+        assert_eq!(plus(&aggregates.identity(), a), *a, "identity");
+        assert_eq!(plus(a, &aggregates.identity()), *a, "identity");
+        assert_same(&plus(a, b), &plus(b, a), "commutative");
         assert_same(
-            &plus(plus(*a, b), c),
-            &plus(*a, &plus(*b, c)),
+            &plus(&plus(a, b), c),
+            &plus(a, &plus(b, c)),
             "associative",
         );
         if aggregates.is_invertible() {
@@ -197,7 +198,7 @@ impl AggregatesVisitor for Laws<'_> {
             Self::check_inverse(&aggregates, *b, *c);
         }
 
-        let whole = aggregates.lower(&plus(plus(*a, b), c));
+        let whole = aggregates.lower(&plus(&plus(a, b), c));
         let rows: Vec<Given> = self.parts.iter().flatten().cloned().collect();
         for (value, call) in whole.iter().zip(self.calls) {
             let meant = by_definition(&call.measure, &rows);

@@ -90,7 +90,7 @@ impl<const WORDS: usize> Aggregate<ColumnRow> for ColumnAggregates<WORDS> {
             if row.is_null(usize::from(column.column)) {
                 return;
             }
-            let value = row.word(usize::from(column.word));
+            let value = row.word(column.word as usize);
             let count = &mut into[usize::from(column.at)];
             *count += 1;
             let count = *count;

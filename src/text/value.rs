@@ -20,7 +20,7 @@ pub enum Value {
 impl Value {
     /// Appends the value as text. A null is no text at all. A floating-point number is spelled
     /// with the fewest digits that read back as the same number, and never looks like an integer:
-    /// `12.0`, `1e300`, `-0.0`, `NaN`, `-inf`.
+    /// `12.0`, `1e+300`, `-0.0`, `NaN`, `-inf`.
     pub fn push_text(self, out: &mut Vec<u8>) {
         match self {
             Self::Null => {}
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(text(Value::F64(12.0)), "12.0");
         assert_eq!(text(Value::F64(-0.0)), "-0.0");
         assert_eq!(text(Value::F64(0.1 + 0.2)), "0.30000000000000004");
-        assert_eq!(text(Value::F64(1e300)), "1e300");
+        assert_eq!(text(Value::F64(1e300)), "1e+300");
         assert_eq!(text(Value::F64(5e-324)), "5e-324");
         assert_eq!(text(Value::I64(i64::MIN)), "-9223372036854775808");
         assert_eq!(text(Value::U64(u64::MAX)), "18446744073709551615");

@@ -1,0 +1,271 @@
+//! `tidewheel agg`: files in, windows out.
+
+use super::args::Agg;
+use super::exit::Failure;
+use super::output::Outputs;
+use super::watch::Watch;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::ffi::OsStr;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tidewheel::engine::{Running, Stream};
+use tidewheel::operator::Unfiltered;
+use tidewheel::record::Columns;
+use tidewheel::shard::{DeadLetter, JumpRule};
+use tidewheel::sink::{Output, Results};
+use tidewheel::text::aggregates::{
+    AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
+    with_aggregates,
+};
+use tidewheel::text::render::ResultColumns;
+use tidewheel::text::{
+    HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
+};
+use tidewheel::{Span, WindowSpec};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
+    let usage = |problem: String| Failure::Usage(problem);
+    let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
+    let slide = arguments.slide.unwrap_or(arguments.window);
+    let spec = WindowSpec::sliding(arguments.window, slide)
+        .map_err(|error| usage(error.to_string()))?
+        .with_offset(arguments.offset);
+    let names = calls.iter().map(|call| call.name.clone()).collect();
+    let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
+        .map_err(|error| usage(error.to_string()))?;
+    let plan = read_plan(arguments, &calls)?;
+    let inputs = arguments.files.iter().map(|path| match path.as_os_str() == OsStr::new("-") {
+        true => Input::Stdin,
+        false => Input::File(path.clone()),
+    });
+    let opened = open(&plan, inputs.collect(), tell)?;
+    let outputs = Outputs::open(arguments, columns, opened.header.as_deref())?;
+    let places: Vec<(String, ColumnPlace)> = plan
+        .inputs
+        .iter()
+        .zip(&opened.kinds)
+        .enumerate()
+        .map(|(index, (input, kind))| (input.name.clone(), ColumnPlace { index, kind: *kind }))
+        .collect();
+    let schema = opened.schema;
+    let place = |name: &str| {
+        places.iter().find(|(known, _)| known == name).map(|(_, place)| *place)
+    };
+    let job = Job { arguments, spec, opened, outputs };
+    with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
+}
+
+fn tell(notice: Notice) {
+    match notice {
+        Notice::Malformed(malformed) => eprintln!("tidewheel: malformed: {malformed}"),
+        Notice::Waiting { name } => eprintln!(
+            "tidewheel: {name} has brought too few records yet to know its columns' types; \
+             --type COL=i64 or f64 would start at once"
+        ),
+        _ => {}
+    }
+}
+
+fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failure> {
+    let format = match arguments.input_format {
+        Some(format) => format,
+        None => format_of(arguments)?,
+    };
+    let mut inputs: Vec<InputColumn> = Vec::new();
+    for call in calls {
+        let Some(name) = call.measure.column() else { continue };
+        let numeric = !matches!(
+            call.measure,
+            tidewheel::text::aggregates::Measure::Of(Function::Count, _)
+        );
+        match inputs.iter_mut().find(|input| input.name == *name) {
+            Some(input) => {
+                if numeric && !input.numeric {
+                    (input.numeric, input.asked_by) = (true, call.name.clone());
+                }
+            }
+            None => inputs.push(InputColumn {
+                name: name.clone(),
+                numeric,
+                asked_by: call.name.clone(),
+            }),
+        }
+    }
+    let header = match arguments.no_header {
+        true => HeaderMode::Names(arguments.columns.clone()),
+        false => HeaderMode::FirstRecord,
+    };
+    Ok(ReadPlan {
+        format,
+        header,
+        time: arguments.time.clone(),
+        time_unit: arguments.time_unit,
+        keys: arguments.key.clone(),
+        inputs,
+        types: arguments.types.clone(),
+        filter: arguments.filter.clone(),
+        strict: arguments.strict,
+        keep_text: arguments.late.is_some(),
+        follow: arguments.follow,
+    })
+}
+
+/// The format that the files' endings say; all must say the same.
+fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
+    let is_json = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
+    };
+    let json = arguments.files.iter().filter(|path| is_json(path)).count();
+    match json {
+        0 => Ok(InputFormat::Csv),
+        all if all == arguments.files.len() => Ok(InputFormat::JsonLines),
+        _ => Err(Failure::Usage(
+            "some files end like JSON Lines and some do not; say --input-format csv or jsonl"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The signals that stop the command: the number of the last one, zero if none came.
+fn signals() -> Result<Arc<AtomicUsize>, Failure> {
+    let (came, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let register = |signal: i32| -> io::Result<()> {
+        // The second one ends the process at once: it was asked twice.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
+        flag::register(signal, Arc::clone(&again))?;
+        flag::register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
+        Ok(())
+    };
+    register(SIGINT)
+        .and_then(|()| register(SIGTERM))
+        .map_err(|error| Failure::Io(format!("signals can not be watched: {error}")))?;
+    Ok(came)
+}
+
+/// All that a run needs but for the aggregates.
+struct Job<'a> {
+    arguments: &'a Agg,
+    spec: WindowSpec,
+    opened: Opened,
+    outputs: Outputs,
+}
+
+impl AggregatesVisitor for Job<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
+        let Self { arguments, spec, opened, outputs } = self;
+        let signals = signals()?;
+        let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
+            .out_of_order(arguments.out_of_order)
+            .tick(Span::from_millis(1))
+            .on_dead_letter(tell_dead_letter());
+        if let Some(idle) = arguments.idle {
+            stream = stream.idle_after(idle);
+        }
+        if arguments.idle_advance {
+            stream = stream.idle_advance();
+        }
+        if let Some(bound) = arguments.max_jump {
+            stream = stream.jump_rule(JumpRule::with_bound(bound));
+        }
+        let mut pipeline = stream.window(spec).aggregate(aggregates).into_results();
+        if arguments.late.is_some() {
+            pipeline = pipeline.with_late();
+        }
+        let mut pipeline =
+            pipeline.runtime(arguments.runtime).idle_policy(arguments.idle_policy);
+        if let Some(shards) = arguments.shards {
+            pipeline = pipeline.shards(shards);
+        }
+        if let Some(keys) = arguments.live_keys {
+            pipeline = pipeline.live_keys_max(keys);
+        }
+        let (engine, results) =
+            pipeline.open().map_err(|error| Failure::Usage(error.to_string()))?;
+        let running = engine.start()?;
+        follow(arguments, running, results, outputs, &signals)
+    }
+}
+
+/// Tells of the first few dead letters.
+fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
+    let told = AtomicUsize::new(0);
+    move |letter| {
+        if told.fetch_add(1, Ordering::Relaxed) >= tidewheel::limits::MALFORMED_REPORTED {
+            return;
+        }
+        match letter {
+            DeadLetter::FarFuture { source, time } => {
+                let mut stamp = Vec::new();
+                tidewheel::text::push_stamp(&mut stamp, time);
+                let stamp = String::from_utf8_lossy(&stamp);
+                eprintln!(
+                    "tidewheel: {source}: a record of {stamp} is far ahead of all others and no \
+                     other confirmed that time (--max-jump); it was left out"
+                );
+            }
+            DeadLetter::TooLarge { source, record, bytes } => eprintln!(
+                "tidewheel: {source}: record {record} takes {bytes} bytes, more than fits; it was \
+                 left out"
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Writes results until the engine ends.
+fn follow<const WORDS: usize>(
+    arguments: &Agg,
+    running: Running,
+    mut results: Results<Columns, ColumnAggregates<WORDS>>,
+    mut outputs: Outputs,
+    signals: &AtomicUsize,
+) -> Result<(), Failure> {
+    let mut watch = Watch::new(arguments);
+    let cores = tidewheel::cpu::Topology::detect().cpu_count();
+    let shards = running.metrics().shards.len();
+    watch.say(&format!("{}, {shards} shards", running.runtime()));
+    if shards > cores {
+        watch.say(&format!("{shards} shards share {cores} cores; more cores would be used"));
+    }
+    let mut stopped = false;
+    loop {
+        let mut failed = None;
+        let outputs_now = results.poll(|output| {
+            let written = match &output {
+                Output::Result(result) => outputs.result(result),
+                Output::Late(late) => outputs.late(late),
+            };
+            if let Err(failure) = written {
+                failed.get_or_insert(failure);
+            }
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        if signals.load(Ordering::Relaxed) != 0 && !stopped {
+            stopped = true;
+            running.stopper().stop();
+        }
+        watch.look(|| running.metrics());
+        if outputs_now == 0 {
+            if results.is_ended() {
+                break;
+            }
+            outputs.flush()?;
+            results.wait(Duration::from_millis(50));
+        }
+    }
+    let metrics = running.join()?;
+    outputs.finish()?;
+    watch.finish(&metrics, stopped);
+    match i32::try_from(signals.load(Ordering::Relaxed)) {
+        Ok(signal) if stopped => Err(Failure::Signal(signal)),
+        _ => Ok(()),
+    }
+}

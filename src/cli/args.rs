@@ -1,0 +1,217 @@
+//! The flags.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use tidewheel::cpu::IdlePolicy;
+use tidewheel::engine::Runtime;
+use tidewheel::text::{DeclaredType, InputFormat, NumberKind, TimeUnit};
+use tidewheel::Span;
+
+/// Stream processing on one machine: event-time windows over files and streams.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Aggregate records in windows of event time.
+    Agg(Box<Agg>),
+    /// Look at this machine and say what would slow Tidewheel down, and how to mend it.
+    Doctor(Doctor),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Flights and delays of each carrier, hour by hour:
+    tidewheel agg departures.csv --time dep_time --key carrier --window 1h \\
+        --out-of-order 5m --agg 'count,mean(dep_delay),max(dep_delay)'
+
+  The last ten seconds, every second, of JSON Lines from a pipe:
+    producer | tidewheel agg - --input-format jsonl --time ts --time-unit ms --key user \\
+        --window 10s --slide 1s --agg 'count as clicks'
+
+Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 130 and 143 after a signal.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Agg {
+    /// Files to read, each a partition with its own watermark; '-' is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// The column of event time.
+    #[arg(long, value_name = "COL")]
+    pub(crate) time: String,
+
+    /// The columns to group by.
+    #[arg(long, value_name = "COL,..", value_delimiter = ',')]
+    pub(crate) key: Vec<String>,
+
+    /// The length of a window: 1h, 10s, 500ms.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) window: Span,
+
+    /// How far a window starts after the one before; the length of the window, if not given.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) slide: Option<Span>,
+
+    /// Moves all windows by so much: 15m, -15m.
+    #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true,
+        value_parser = parse_offset)]
+    pub(crate) offset: i64,
+
+    /// How far out of order records come; what comes later than that is late.
+    #[arg(long, value_name = "SPAN", default_value = "0")]
+    pub(crate) out_of_order: Span,
+
+    /// What numbers in the time column count, since 1970: s, ms, us or ns.
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) time_unit: Option<TimeUnit>,
+
+    /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last;
+    /// 'sum(x) as total' names the column.
+    #[arg(long, value_name = "LIST")]
+    pub(crate) agg: String,
+
+    /// Keep only records for which this holds: "delay > 10 and origin in ('JFK', 'LGA')".
+    #[arg(long = "where", value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
+
+    /// How many shards the keys are divided among; one a core, if not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) shards: Option<usize>,
+
+    /// What the shards' threads run on: auto, glommio or threads.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = parse_runtime)]
+    pub(crate) runtime: Runtime,
+
+    /// What a core does that has nothing to do: spin (lowest latency) or backoff.
+    #[arg(long, value_name = "NAME", default_value = "backoff")]
+    pub(crate) idle_policy: IdlePolicy,
+
+    /// How the input is laid out; by the files' ending, if not given.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_input_format)]
+    pub(crate) input_format: Option<InputFormat>,
+
+    /// How results are written; a table on a terminal, CSV elsewhere, if not given.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<OutputFormat>,
+
+    /// Write results to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write late records, as they were read, to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) late: Option<PathBuf>,
+
+    /// The type of a column: delay=f64, id=i64, name=str.
+    #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
+    pub(crate) types: Vec<(String, DeclaredType)>,
+
+    /// The first line of CSV is a record; --columns names the columns.
+    #[arg(long, requires = "columns")]
+    pub(crate) no_header: bool,
+
+    /// The names of CSV's columns.
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', requires = "no_header")]
+    pub(crate) columns: Vec<String>,
+
+    /// Stop at the first malformed record; otherwise they are counted and the first few told.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Say every so often, on standard error, how it is going.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) stats: Option<Span>,
+
+    /// After how long without records an input no longer holds windows open.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) idle: Option<Span>,
+
+    /// Let time pass by the clock while all inputs are idle.
+    #[arg(long, requires = "idle")]
+    pub(crate) idle_advance: bool,
+
+    /// Wait for more at the end of a file.
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// Add a column that says why each result came out.
+    #[arg(long)]
+    pub(crate) kind: bool,
+
+    /// Do not believe a time so far ahead of all others until three more records confirm it.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) max_jump: Option<Span>,
+
+    /// Keys that may be alive in one shard at a time, each counted once a slice.
+    #[arg(long, value_name = "N")]
+    pub(crate) live_keys: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// How findings are written.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: DoctorFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// An aligned table.
+    Table,
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    /// For a person.
+    Text,
+    /// For a script.
+    Json,
+}
+
+fn parse_offset(text: &str) -> Result<i64, String> {
+    let (sign, span) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text),
+    };
+    let span: Span = span.parse().map_err(|error| format!("{error}"))?;
+    Ok(sign * span.as_nanos())
+}
+
+fn parse_runtime(text: &str) -> Result<Runtime, String> {
+    match text {
+        "auto" => Ok(Runtime::Auto),
+        "glommio" => Ok(Runtime::Glommio),
+        "threads" => Ok(Runtime::Threads),
+        _ => Err("there are auto, glommio and threads".to_owned()),
+    }
+}
+
+fn parse_input_format(text: &str) -> Result<InputFormat, String> {
+    match text {
+        "csv" => Ok(InputFormat::Csv),
+        "jsonl" => Ok(InputFormat::JsonLines),
+        _ => Err("there are csv and jsonl".to_owned()),
+    }
+}
+
+fn parse_type(text: &str) -> Result<(String, DeclaredType), String> {
+    let (column, declared) =
+        text.rsplit_once('=').ok_or("write it like delay=f64: a column, '=' and a type")?;
+    let declared = match declared {
+        "i64" => DeclaredType::Number(NumberKind::I64),
+        "f64" => DeclaredType::Number(NumberKind::F64),
+        "str" => DeclaredType::Text,
+        other => return Err(format!("'{other}' is no type; there are i64, f64 and str")),
+    };
+    Ok((column.to_owned(), declared))
+}

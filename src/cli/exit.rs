@@ -1,0 +1,70 @@
+//! How a command ends: what is said on standard error, and the exit code.
+
+use std::io;
+use std::process::ExitCode;
+use tidewheel::engine::EngineError;
+use tidewheel::source::SourceError;
+use tidewheel::text::{ErrorClass, OpenError};
+
+/// Why a command did not end well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The data are wrong.
+    Data(String),
+    /// The request is wrong.
+    Usage(String),
+    /// The operating system said no.
+    Io(String),
+    /// The engine itself stopped.
+    Engine(String),
+    /// A signal of this number stopped the command, in good order.
+    Signal(i32),
+    /// Whoever reads standard output has gone.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// What writing to `name` failed with.
+    pub(crate) fn writing(name: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Io(format!("{name}: {error}")),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let text = error.to_string();
+        match error.class() {
+            ErrorClass::Usage => Self::Usage(text),
+            ErrorClass::Data => Self::Data(text),
+            ErrorClass::Io | ErrorClass::Interrupted => Self::Io(text),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Source(SourceError::Data(problem)) => Self::Data(problem),
+            EngineError::Source(error) => Self::Io(error.to_string()),
+            other => Self::Engine(other.to_string()),
+        }
+    }
+}
+
+/// Says how the command ended, and with which code.
+pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
+    let (code, text) = match ended {
+        Ok(()) | Err(Failure::BrokenPipe) => return ExitCode::SUCCESS,
+        Err(Failure::Data(text) | Failure::Engine(text)) => (1, text),
+        Err(Failure::Usage(text)) => (2, text),
+        Err(Failure::Io(text)) => (3, text),
+        Err(Failure::Signal(signal)) => {
+            return ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX));
+        }
+    };
+    eprintln!("tidewheel: {text}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,21 @@
+//! The command line: flags in, results on standard output, everything else on standard error.
+
+mod agg;
+mod args;
+mod doctor;
+mod exit;
+mod output;
+mod watch;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Parses the command line, runs it and says how it ended.
+pub(crate) fn run() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Agg(arguments) => agg::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    };
+    exit::code(ended)
+}

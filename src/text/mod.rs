@@ -1,0 +1,38 @@
+//! Rows whose columns are known at run time: CSV and JSON Lines read into rows, aggregates chosen
+//! by name, results written as a table, CSV or JSON Lines.
+//!
+//! May use `source`, `record`, `aggregate`, `time` and `limits`. Knows nothing of windows, threads
+//! or shards: it makes sources and is given partials and something to write to.
+
+pub mod aggregates;
+mod bytes;
+mod cells;
+mod csv;
+mod error;
+mod infer;
+mod jsonl;
+mod kind;
+mod malformed;
+mod number;
+mod open;
+mod plan;
+mod predicate;
+pub mod render;
+mod rows;
+mod stamp;
+mod timestamp;
+mod value;
+
+pub use bytes::{Chunk, ChunkSource};
+pub use error::{ErrorClass, OpenError, UnknownColumn};
+pub use kind::{ColumnKind, NumberKind};
+pub use malformed::Malformed;
+pub use open::{Input, Opened, open};
+pub use plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
+pub use predicate::FilterError;
+pub use stamp::push_stamp;
+pub use timestamp::{ParseTimeError, TimeUnit, TimestampReader};
+pub use value::Value;
+
+#[cfg(test)]
+mod tests;

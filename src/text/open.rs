@@ -1,0 +1,225 @@
+//! Opening: from a plan and its inputs to sources, or to what is wrong with them.
+//!
+//! Uses `source`, `record` and `limits`.
+
+use super::bytes::{ByteInput, ChunkSource};
+use super::cells::Records;
+use super::csv::{CsvRecords, Header};
+use super::error::{OpenError, UnknownColumn};
+use super::infer::{FirstLook, look, records_needed};
+use super::jsonl::JsonRecords;
+use super::kind::{ColumnKind, NumberKind};
+use super::plan::{DeclaredType, HeaderMode, InputFormat, Notice, ReadPlan, Slots};
+use super::predicate::Filter;
+use super::rows::{Observer, RowPlan, TextSource, schema_of};
+use super::timestamp::TimestampReader;
+use crate::record::Columns;
+use crate::source::Source;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where text comes from.
+pub enum Input {
+    /// A file, a named pipe, a device.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// Bytes that the program makes, and what messages call them.
+    Chunks(String, Box<dyn ChunkSource>),
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Stdin => f.write_str("Stdin"),
+            Self::Chunks(name, _) => write!(f, "Chunks({name})"),
+        }
+    }
+}
+
+/// Inputs that can be read as planned.
+pub struct Opened {
+    /// One source an input, in their order.
+    pub sources: Vec<Box<dyn Source<Columns>>>,
+    /// The schema of the rows.
+    pub schema: Columns,
+    /// What the columns of the plan's inputs hold, in their order.
+    pub kinds: Vec<ColumnKind>,
+    /// The first input's header line, when it has one.
+    pub header: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("kinds", &self.kinds).finish_non_exhaustive()
+    }
+}
+
+/// Opens inputs, looks at their first records to learn what their columns hold, and makes sources
+/// of them. `observer` is told of malformed records later, on the sources' cores.
+///
+/// # Errors
+/// When an input can not be opened, or a column, type or filter can not be as planned.
+pub fn open(
+    plan: &ReadPlan,
+    inputs: Vec<Input>,
+    observer: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Opened, OpenError> {
+    let observer: Observer = Arc::new(observer);
+    let mut slots = Slots::default();
+    let time = slots.of(&plan.time, "--time");
+    let keys = plan.keys.iter().map(|key| slots.of(key, "--key")).collect();
+    let columns: Vec<usize> =
+        plan.inputs.iter().map(|input| slots.of(&input.name, &input.asked_by)).collect();
+    let reader = TimestampReader::new(plan.time_unit);
+    let filter = plan.filter.as_deref();
+    let filter = filter
+        .map(|filter| Filter::parse(filter, &plan.time, reader.clone(), &mut slots))
+        .transpose()?;
+    let rows = RowPlan {
+        slots: slots.0.into(),
+        time,
+        keys,
+        inputs: Box::default(),
+        filter,
+        keep_text: plan.keep_text,
+        strict: plan.strict,
+    };
+    let bytes: Result<Vec<ByteInput>, OpenError> =
+        inputs.into_iter().map(|input| open_bytes(input, plan.follow)).collect();
+    let opening = Opening { plan, columns, rows, reader, observer };
+    match plan.format {
+        InputFormat::Csv => opening.finish(bytes?, |input| {
+            let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
+            CsvRecords::new(match &plan.header {
+                HeaderMode::FirstRecord => Header::in_file(name, slots),
+                HeaderMode::Names(names) => Header::given(name, slots, names.clone()),
+            })
+        }),
+        InputFormat::JsonLines => {
+            opening.finish(bytes?, |_| Ok(JsonRecords::new(Arc::clone(&opening.rows.slots))))
+        }
+    }
+}
+
+fn open_bytes(input: Input, follow: bool) -> Result<ByteInput, OpenError> {
+    let (name, opened) = match input {
+        Input::File(path) => (path.display().to_string(), ByteInput::open(&path, follow)),
+        Input::Stdin => ("stdin".to_owned(), ByteInput::stdin(follow)),
+        Input::Chunks(name, source) => return Ok(ByteInput::custom(name, source)),
+    };
+    opened.map_err(|error| OpenError::Io { name, error })
+}
+
+struct Opening<'a> {
+    plan: &'a ReadPlan,
+    /// The slot of each of the plan's inputs.
+    columns: Vec<usize>,
+    rows: RowPlan,
+    reader: TimestampReader,
+    observer: Observer,
+}
+
+impl Opening<'_> {
+    fn declared(&self, column: &str) -> Option<DeclaredType> {
+        let named = self.plan.types.iter().find(|(name, _)| name == column);
+        named.map(|(_, declared)| *declared)
+    }
+
+    fn finish<R: Records + 'static>(
+        &self,
+        inputs: Vec<ByteInput>,
+        make: impl Fn(&ByteInput) -> Result<R, OpenError>,
+    ) -> Result<Opened, OpenError> {
+        let undeclared = self
+            .plan
+            .inputs
+            .iter()
+            .any(|input| input.numeric && self.declared(&input.name).is_none());
+        let mut opened = Vec::new();
+        let mut looks = Vec::new();
+        for mut input in inputs {
+            let records = make(&input)?;
+            let first = look(
+                &mut input,
+                &records,
+                &self.columns,
+                records_needed(undeclared),
+                &self.observer,
+            )?;
+            self.check(&input, &first)?;
+            looks.push((input.name().to_owned(), first));
+            opened.push((input, records));
+        }
+        let kinds: Result<Vec<ColumnKind>, OpenError> =
+            (0..self.plan.inputs.len()).map(|at| self.kind(at, &looks)).collect();
+        let kinds = kinds?;
+        let mut rows = self.rows.clone();
+        rows.inputs = self.columns.iter().copied().zip(kinds.iter().copied()).collect();
+        let schema = schema_of(&rows);
+        let source = |(input, records)| {
+            let (rows, reader) = (rows.clone(), self.reader.clone());
+            let observer = Arc::clone(&self.observer);
+            Box::new(TextSource::new(input, records, rows, reader, observer))
+                as Box<dyn Source<Columns>>
+        };
+        let header = looks.into_iter().next().and_then(|(_, first)| first.header);
+        Ok(Opened { sources: opened.into_iter().map(source).collect(), schema, kinds, header })
+    }
+
+    /// Whether the columns that were asked for are there.
+    fn check(&self, input: &ByteInput, first: &FirstLook) -> Result<(), OpenError> {
+        if !first.knows_columns && input.has_ended() {
+            return Err(OpenError::Header {
+                name: input.name().to_owned(),
+                problem: "the input is empty; its first line should name the columns".to_owned(),
+            });
+        }
+        let Some(slot) = first.missing.first().filter(|_| first.records > 0) else {
+            return Ok(());
+        };
+        let slot = &self.rows.slots[*slot];
+        Err(OpenError::UnknownColumn(UnknownColumn {
+            name: input.name().to_owned(),
+            column: slot.name.clone(),
+            asked_by: slot.asked_by.clone(),
+            columns: first.names.clone(),
+        }))
+    }
+
+    /// What the column of one of the plan's inputs holds.
+    fn kind(&self, at: usize, looks: &[(String, FirstLook)]) -> Result<ColumnKind, OpenError> {
+        let input = &self.plan.inputs[at];
+        if !input.numeric {
+            return Ok(ColumnKind::Presence);
+        }
+        match self.declared(&input.name) {
+            Some(DeclaredType::Number(kind)) => return Ok(ColumnKind::Number(kind)),
+            Some(DeclaredType::Text) => {
+                return Err(OpenError::Plan(format!(
+                    "{} needs numbers, and --type says that '{}' holds text",
+                    input.asked_by, input.name
+                )));
+            }
+            None => {}
+        }
+        let seen = || looks.iter().map(|(name, first)| (name, &first.seen[at]));
+        if seen().any(|(_, seen)| seen.fractions > 0) {
+            return Ok(ColumnKind::Number(NumberKind::F64));
+        }
+        let text = seen().find_map(|(name, seen)| Some((name, seen.text.as_ref()?)));
+        match text {
+            Some((name, (line, found))) if seen().all(|(_, seen)| seen.integers == 0) => {
+                Err(OpenError::NotNumeric {
+                    name: name.clone(),
+                    line: *line,
+                    column: input.name.clone(),
+                    asked_by: input.asked_by.clone(),
+                    found: found.trim_matches('\'').to_owned(),
+                })
+            }
+            _ => Ok(ColumnKind::Number(NumberKind::I64)),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is to be read from text: which columns, as what, and which records.
+//!
+//! Uses nothing of the crate.
+
+use super::malformed::Malformed;
+use super::timestamp::TimeUnit;
+
+pub(crate) use super::kind::NumberKind;
+
+/// How the text is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// Comma-separated values.
+    Csv,
+    /// One JSON object a line.
+    JsonLines,
+}
+
+/// Where the names of CSV's columns come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderMode {
+    /// The first record.
+    FirstRecord,
+    /// These; the first record is a record.
+    Names(Vec<String>),
+}
+
+/// A column's type, as declared by the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeclaredType {
+    /// Numbers of this kind.
+    Number(NumberKind),
+    /// Text.
+    Text,
+}
+
+/// A column that aggregates look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputColumn {
+    /// Its name.
+    pub name: String,
+    /// Whether its numbers matter, or only whether there is something.
+    pub numeric: bool,
+    /// Who asks for it, for messages: `sum(dep_delay)`, say.
+    pub asked_by: String,
+}
+
+/// What is to be read.
+#[derive(Clone, Debug)]
+pub struct ReadPlan {
+    /// How the text is laid out.
+    pub format: InputFormat,
+    /// Where CSV's column names come from.
+    pub header: HeaderMode,
+    /// The column of event time.
+    pub time: String,
+    /// What its numbers count; dates and times of day, if `None`.
+    pub time_unit: Option<TimeUnit>,
+    /// The columns of the key, in order.
+    pub keys: Vec<String>,
+    /// The columns of the aggregates.
+    pub inputs: Vec<InputColumn>,
+    /// Types of columns, as declared.
+    pub types: Vec<(String, DeclaredType)>,
+    /// Which records are kept; all, if `None`.
+    pub filter: Option<String>,
+    /// Whether a malformed record is an error.
+    pub strict: bool,
+    /// Whether each record's text goes along with its row.
+    pub keep_text: bool,
+    /// Whether a file's end means that more may come.
+    pub follow: bool,
+}
+
+/// Something that a person may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A malformed record; the first few of each source are told.
+    Malformed(Malformed),
+    /// An input has brought nothing for a while, and its types are not known yet.
+    Waiting {
+        /// The input.
+        name: String,
+    },
+}
+
+/// A column that something needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) asked_by: String,
+}
+
+/// The slots, each column once.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(pub(crate) Vec<Slot>);
+
+impl Slots {
+    /// The number of a column's slot; a new one if need be.
+    pub(crate) fn of(&mut self, name: &str, asked_by: &str) -> usize {
+        if let Some(slot) = self.0.iter().position(|slot| slot.name == name) {
+            return slot;
+        }
+        self.0.push(Slot { name: name.to_owned(), asked_by: asked_by.to_owned() });
+        self.0.len() - 1
+    }
+}

@@ -1,0 +1,504 @@
+//! Which records are kept: an expression of SQL over the cells of a record, with SQL's three
+//! truth values.
+//!
+//! `sqlparser` reads the text; here it becomes a small tree over slots. A column compared with a
+//! number is compared as a number, with a string as text (the time column as a time), two columns
+//! as numbers where both cells are numbers and as text elsewhere.
+
+use super::cells::Cells;
+use super::malformed::CellFault;
+use super::number::{read_f64, read_i64};
+use super::plan::Slots;
+use super::timestamp::TimestampReader;
+use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value};
+use sqlparser::dialect::GenericDialect;
+use sqlparser::parser::Parser;
+use std::cmp::Ordering;
+
+/// Why a filter cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the filter '{filter}' cannot be understood: {problem}")]
+pub struct FilterError {
+    /// The filter's text.
+    pub filter: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+const SUPPORTED: &str = "there are comparisons (= <> < <= > >=), AND, OR, NOT, IN, BETWEEN, LIKE \
+    and IS NULL, over columns, numbers and 'strings'";
+
+/// A filter over slots.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    root: Node,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Number {
+    Integer(i64),
+    Float(f64),
+}
+
+#[derive(Clone, Debug)]
+enum Operand {
+    Column(usize),
+    Number(Number),
+    Text(Vec<u8>),
+    /// Nanoseconds, to be compared with the time column.
+    Time(i64),
+    Null,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    And(Box<Node>, Box<Node>),
+    Or(Box<Node>, Box<Node>),
+    Not(Box<Node>),
+    Compare(Comparison, Operand, Operand),
+    In(Operand, Vec<Operand>),
+    Like(usize, Vec<char>),
+    IsNull(usize),
+    Constant(Option<bool>),
+}
+
+/// What a filter comes to for one record, or the cell that it could not read.
+type Verdict = Result<Option<bool>, (usize, CellFault)>;
+
+struct Lowering<'a> {
+    filter: &'a str,
+    time: &'a str,
+    reader: TimestampReader,
+    slots: &'a mut Slots,
+}
+
+impl Filter {
+    /// Reads a filter; its columns become slots.
+    pub(crate) fn parse(
+        filter: &str,
+        time: &str,
+        reader: TimestampReader,
+        slots: &mut Slots,
+    ) -> Result<Self, FilterError> {
+        let refuse = |problem: String| FilterError { filter: filter.to_owned(), problem };
+        let dialect = GenericDialect {};
+        let mut parser =
+            Parser::new(&dialect).try_with_sql(filter).map_err(|error| refuse(error.to_string()))?;
+        let expression = parser.parse_expr().map_err(|error| refuse(error.to_string()))?;
+        let rest = parser.peek_token();
+        if rest.token != sqlparser::tokenizer::Token::EOF {
+            return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
+        }
+        let mut lowering = Lowering { filter, time, reader, slots };
+        Ok(Self { root: lowering.node(&expression)? })
+    }
+
+    /// Whether a record is kept: only if the filter is true, not if it is unknown.
+    pub(crate) fn keeps(
+        &self,
+        cells: &Cells<'_>,
+        reader: &mut TimestampReader,
+    ) -> Result<bool, (usize, CellFault)> {
+        Ok(self.root.verdict(cells, reader)? == Some(true))
+    }
+}
+
+impl Lowering<'_> {
+    fn refuse(&self, problem: impl Into<String>) -> FilterError {
+        FilterError { filter: self.filter.to_owned(), problem: problem.into() }
+    }
+
+    fn node(&mut self, expression: &Expr) -> Result<Node, FilterError> {
+        Ok(match expression {
+            Expr::Nested(inner) => self.node(inner)?,
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Node::Not(Box::new(self.node(expr)?)),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                Node::And(Box::new(self.node(left)?), Box::new(self.node(right)?))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
+                Node::Or(Box::new(self.node(left)?), Box::new(self.node(right)?))
+            }
+            Expr::BinaryOp { left, op, right } => {
+                let comparison = comparison(op)
+                    .ok_or_else(|| self.refuse(format!("'{op}' is not supported; {SUPPORTED}")))?;
+                self.compare(comparison, left, right)?
+            }
+            Expr::In { expr, target: InTarget::List(list), negated, global: false } => {
+                let operand = self.operand(expr)?;
+                let mut choices = Vec::new();
+                for item in list {
+                    let item = self.operand(item)?;
+                    choices.push(self.paired(&operand, item)?);
+                }
+                negate(Node::In(operand, choices), *negated)
+            }
+            Expr::Between { expr, negated, low, high } => {
+                let low = self.compare(Comparison::GreaterOrEqual, expr, low)?;
+                let high = self.compare(Comparison::LessOrEqual, expr, high)?;
+                negate(Node::And(Box::new(low), Box::new(high)), *negated)
+            }
+            Expr::IsNull(inner) => Node::IsNull(self.column(inner)?),
+            Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.column(inner)?))),
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                let column = self.column(expr)?;
+                let Operand::Text(pattern) = self.operand(pattern)? else {
+                    return Err(self.refuse("LIKE takes a pattern in single quotes"));
+                };
+                let pattern = String::from_utf8_lossy(&pattern).chars().collect();
+                negate(Node::Like(column, pattern), *negated)
+            }
+            Expr::Value(value) => match &value.value {
+                Value::Boolean(truth) => Node::Constant(Some(*truth)),
+                Value::Null => Node::Constant(None),
+                other => return Err(self.refuse(format!("{other} is not a condition"))),
+            },
+            other => return Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
+        })
+    }
+
+    fn compare(
+        &mut self,
+        comparison: Comparison,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Node, FilterError> {
+        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let right = self.paired(&left, right)?;
+        let left = self.paired(&right, left)?;
+        let mixed = matches!(
+            (&left, &right),
+            (Operand::Text(_), Operand::Number(_)) | (Operand::Number(_), Operand::Text(_))
+        );
+        if mixed {
+            return Err(self.refuse("a number is compared with a string; one of them is a column?"));
+        }
+        Ok(Node::Compare(comparison, left, right))
+    }
+
+    /// A string that is compared with the time column is a time.
+    fn paired(&mut self, with: &Operand, operand: Operand) -> Result<Operand, FilterError> {
+        match (with, operand) {
+            (Operand::Column(slot), Operand::Text(text))
+                if self.slots.0[*slot].name == self.time =>
+            {
+                let mut reader = self.reader.clone();
+                let time = reader.read(&text).map_err(|error| {
+                    let text = String::from_utf8_lossy(&text);
+                    self.refuse(format!("'{text}' is compared with the time column and is {error}"))
+                })?;
+                Ok(Operand::Time(time.as_nanos()))
+            }
+            (_, operand) => Ok(operand),
+        }
+    }
+
+    fn column(&mut self, expression: &Expr) -> Result<usize, FilterError> {
+        match self.operand(expression)? {
+            Operand::Column(slot) => Ok(slot),
+            _ => Err(self.refuse(format!("'{expression}' should be a column"))),
+        }
+    }
+
+    fn operand(&mut self, expression: &Expr) -> Result<Operand, FilterError> {
+        match expression {
+            Expr::Nested(inner) => self.operand(inner),
+            Expr::Identifier(name) => {
+                Ok(Operand::Column(self.slots.of(&name.value, "the filter")))
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match self.operand(expr)? {
+                Operand::Number(Number::Integer(value)) => {
+                    Ok(Operand::Number(Number::Integer(-value)))
+                }
+                Operand::Number(Number::Float(value)) => Ok(Operand::Number(Number::Float(-value))),
+                _ => Err(self.refuse(format!("'{expression}' is not a number"))),
+            },
+            Expr::Value(value) => match &value.value {
+                Value::Number(text, _) => number(text.as_bytes())
+                    .map(Operand::Number)
+                    .ok_or_else(|| self.refuse(format!("'{text}' is not a number"))),
+                Value::SingleQuotedString(text) => Ok(Operand::Text(text.clone().into_bytes())),
+                Value::Null => Ok(Operand::Null),
+                other => Err(self.refuse(format!("{other} is not supported; {SUPPORTED}"))),
+            },
+            other => Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
+        }
+    }
+}
+
+fn negate(node: Node, negated: bool) -> Node {
+    if negated { Node::Not(Box::new(node)) } else { node }
+}
+
+fn comparison(operator: &BinaryOperator) -> Option<Comparison> {
+    Some(match operator {
+        BinaryOperator::Eq => Comparison::Equal,
+        BinaryOperator::NotEq => Comparison::NotEqual,
+        BinaryOperator::Lt => Comparison::Less,
+        BinaryOperator::LtEq => Comparison::LessOrEqual,
+        BinaryOperator::Gt => Comparison::Greater,
+        BinaryOperator::GtEq => Comparison::GreaterOrEqual,
+        _ => return None,
+    })
+}
+
+fn number(text: &[u8]) -> Option<Number> {
+    read_i64(text).map(Number::Integer).or_else(|_| read_f64(text).map(Number::Float)).ok()
+}
+
+impl Number {
+    fn compare(self, other: Self) -> Option<Ordering> {
+        let float = |number| match number {
+            Self::Integer(value) => value as f64,
+            Self::Float(value) => value,
+        };
+        match (self, other) {
+            (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
+            (a, b) => float(a).partial_cmp(&float(b)),
+        }
+    }
+}
+
+impl Comparison {
+    fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Equal => ordering.is_eq(),
+            Self::NotEqual => ordering.is_ne(),
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+        }
+    }
+}
+
+impl Node {
+    fn verdict(&self, cells: &Cells<'_>, reader: &mut TimestampReader) -> Verdict {
+        Ok(match self {
+            Self::And(left, right) => match left.verdict(cells, reader)? {
+                Some(false) => Some(false),
+                left => match (left, right.verdict(cells, reader)?) {
+                    (_, Some(false)) => Some(false),
+                    (Some(true), Some(true)) => Some(true),
+                    _ => None,
+                },
+            },
+            Self::Or(left, right) => match left.verdict(cells, reader)? {
+                Some(true) => Some(true),
+                left => match (left, right.verdict(cells, reader)?) {
+                    (_, Some(true)) => Some(true),
+                    (Some(false), Some(false)) => Some(false),
+                    _ => None,
+                },
+            },
+            Self::Not(inner) => inner.verdict(cells, reader)?.map(|truth| !truth),
+            Self::Compare(comparison, left, right) => {
+                compare(left, right, cells, reader)?.map(|ordering| comparison.holds(ordering))
+            }
+            Self::In(operand, choices) => {
+                let mut unknown = false;
+                for choice in choices {
+                    match compare(operand, choice, cells, reader)? {
+                        Some(Ordering::Equal) => return Ok(Some(true)),
+                        Some(_) => {}
+                        None => unknown = true,
+                    }
+                }
+                (!unknown).then_some(false)
+            }
+            Self::Like(slot, pattern) => cells.get(*slot).filter(|cell| !cell.is_empty()).map(|cell| {
+                let text: Vec<char> = String::from_utf8_lossy(cell).chars().collect();
+                like(&text, pattern)
+            }),
+            Self::IsNull(slot) => Some(cells.get(*slot).is_none_or(<[u8]>::is_empty)),
+            Self::Constant(truth) => *truth,
+        })
+    }
+}
+
+/// How two operands are ordered; `None` when one of them is null.
+fn compare(
+    left: &Operand,
+    right: &Operand,
+    cells: &Cells<'_>,
+    reader: &mut TimestampReader,
+) -> Result<Option<Ordering>, (usize, CellFault)> {
+    let cell = |slot: usize| cells.get(slot).filter(|cell| !cell.is_empty());
+    let read = |slot: usize, cell: &[u8]| number(cell).ok_or((slot, CellFault::NotComparable));
+    Ok(match (left, right) {
+        (Operand::Column(slot), Operand::Number(value)) => match cell(*slot) {
+            Some(text) => read(*slot, text)?.compare(*value),
+            None => None,
+        },
+        (Operand::Column(slot), Operand::Text(value)) => {
+            cell(*slot).map(|text| text.cmp(value.as_slice()))
+        }
+        (Operand::Column(slot), Operand::Time(value)) => match cell(*slot) {
+            Some(text) => {
+                let time = reader.read(text).map_err(|error| (*slot, CellFault::Time(error)))?;
+                Some(time.as_nanos().cmp(value))
+            }
+            None => None,
+        },
+        (Operand::Column(a), Operand::Column(b)) => match (cell(*a), cell(*b)) {
+            (Some(a), Some(b)) => match (number(a), number(b)) {
+                (Some(a), Some(b)) => a.compare(b),
+                _ => Some(a.cmp(b)),
+            },
+            _ => None,
+        },
+        (_, Operand::Column(_)) => {
+            compare(right, left, cells, reader)?.map(Ordering::reverse)
+        }
+        (Operand::Number(a), Operand::Number(b)) => a.compare(*b),
+        (Operand::Text(a), Operand::Text(b)) => Some(a.cmp(b)),
+        _ => None,
+    })
+}
+
+/// Whether a text fits a pattern: `%` any characters, `_` any one.
+fn like(text: &[char], pattern: &[char]) -> bool {
+    let (mut at, mut expected) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match pattern.get(expected) {
+            Some('%') => {
+                retry = Some((at, expected));
+                expected += 1;
+            }
+            Some(c) if *c == '_' || *c == text[at] => {
+                at += 1;
+                expected += 1;
+            }
+            _ => match &mut retry {
+                Some((from, percent)) => {
+                    *from += 1;
+                    at = *from;
+                    expected = *percent + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[expected..].iter().all(|c| *c == '%')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::cells::CellSpan;
+    use proptest::prelude::*;
+
+    /// What a filter says of a record of the columns `n`, `s` and `t`.
+    fn keeps(filter: &str, record: [&str; 3]) -> Result<bool, (usize, CellFault)> {
+        let mut slots = Slots::default();
+        for name in ["n", "s", "t"] {
+            slots.of(name, "test");
+        }
+        let mut reader = TimestampReader::new(None);
+        let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
+        let (mut raw, mut spans) = (Vec::new(), Vec::new());
+        for cell in record {
+            spans.push(CellSpan::raw(raw.len(), raw.len() + cell.len()));
+            raw.extend_from_slice(cell.as_bytes());
+        }
+        parsed.keeps(&Cells { spans: &spans, raw: &raw, unescaped: &[] }, &mut reader)
+    }
+
+    #[test]
+    fn filters_say_what_sql_says() {
+        let record = ["10", "JFK", "2013-01-02 00:00:00"];
+        for (filter, expected) in [
+            ("n > 9", true),
+            ("n > 9.5 and n < 11", true),
+            ("n = 10 and s = 'JFK'", true),
+            ("s in ('EWR', 'JFK')", true),
+            ("s not in ('EWR', 'JFK')", false),
+            ("n not in (1, 2)", true),
+            ("s like 'J%' and s like '_F_'", true),
+            ("s not like '%K'", false),
+            ("n between 5 and 10", true),
+            ("n not between 5 and 10", false),
+            ("t >= '2013-01-01' and t < '2013-01-03'", true),
+            ("not (n <> 10)", true),
+            ("n is null", false),
+            ("n is not null", true),
+            ("9 < n", true),
+            ("n > -1", true),
+        ] {
+            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
+        }
+    }
+
+    #[test]
+    fn null_is_neither_true_nor_false() {
+        let record = ["", "JFK", "2013-01-02"];
+        for (filter, expected) in [
+            ("n > 9", false),
+            ("not (n > 9)", false),
+            ("n > 9 or s = 'JFK'", true),
+            ("not (n > 9 and s = 'x')", true),
+            ("n in (1, 2)", false),
+            ("n not in (1, 2)", false),
+            ("n is null", true),
+            ("s in ('JFK', null)", true),
+            ("s not in ('EWR', null)", false),
+        ] {
+            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
+        }
+    }
+
+    #[test]
+    fn text_where_a_number_should_be_is_told() {
+        assert_eq!(keeps("n > 9", ["x", "", ""]), Err((0, CellFault::NotComparable)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        for (filter, part) in [
+            ("n >", "Expected"),
+            ("n > 9 n", "left over"),
+            ("n + 1 > 2", "not supported"),
+            ("lower(s) = 'x'", "not supported"),
+            ("t > 'noon'", "time column"),
+            ("1 = 'x'", "compared with a string"),
+        ] {
+            let reader = TimestampReader::new(None);
+            let mut slots = Slots::default();
+            let error = Filter::parse(filter, "t", reader, &mut slots).unwrap_err();
+            assert!(error.to_string().contains(part), "{filter}: {error}");
+        }
+    }
+
+    /// LIKE by definition.
+    fn like_by_definition(text: &[char], pattern: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('%', rest)) => {
+                (0..=text.len()).any(|skipped| like_by_definition(&text[skipped..], rest))
+            }
+            Some((c, rest)) => {
+                let first = text.first().is_some_and(|first| *c == '_' || c == first);
+                first && like_by_definition(&text[1..], rest)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn like_is_what_it_is_by_definition(text in "[ab]{0,8}", pattern in "[ab%_]{0,6}") {
+            let text: Vec<char> = text.chars().collect();
+            let pattern: Vec<char> = pattern.chars().collect();
+            prop_assert_eq!(like(&text, &pattern), like_by_definition(&text, &pattern));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! From the cells of a record to a row: the source that every text format shares.
+//!
+//! Uses `source`, `record` and `limits`.
+
+use super::bytes::{ByteInput, Chunk};
+use super::cells::{Cells, Records, Step};
+use super::kind::{ColumnKind, NumberKind};
+use super::malformed::{CellFault, Fault, Malformed};
+use super::number::{NumberError, read_f64, read_i64};
+use super::plan::{Notice, Slot};
+use super::predicate::Filter;
+use super::timestamp::TimestampReader;
+use crate::limits;
+use crate::record::{ColumnRows, Columns, ColumnsBatch, push_key_part};
+use crate::source::{Polled, Source, SourceCounts, SourceError};
+use crate::time::EventTime;
+use std::sync::Arc;
+
+/// Bytes of keys and texts after which a batch is handed over.
+const BATCH_HEAP_BYTES: usize = 1 << 20;
+
+/// Who is told of what a person may want to know.
+pub(crate) type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
+
+/// What becomes of the slots' cells.
+#[derive(Clone, Debug)]
+pub(crate) struct RowPlan {
+    pub(crate) slots: Arc<[Slot]>,
+    pub(crate) time: usize,
+    pub(crate) keys: Box<[usize]>,
+    pub(crate) inputs: Box<[(usize, ColumnKind)]>,
+    pub(crate) filter: Option<Filter>,
+    pub(crate) keep_text: bool,
+    pub(crate) strict: bool,
+}
+
+/// Rows of one input.
+pub(crate) struct TextSource<R> {
+    input: ByteInput,
+    records: R,
+    plan: RowPlan,
+    reader: TimestampReader,
+    rows: ColumnRows,
+    /// The line on which the next record begins, from 1.
+    line: u64,
+    malformed: u64,
+    observer: Observer,
+}
+
+impl<R: Records> TextSource<R> {
+    pub(crate) fn new(
+        input: ByteInput,
+        records: R,
+        plan: RowPlan,
+        reader: TimestampReader,
+        observer: Observer,
+    ) -> Self {
+        let rows = ColumnRows::new(schema_of(&plan));
+        Self { input, records, plan, reader, rows, line: 1, malformed: 0, observer }
+    }
+
+    /// One record into one row, or what is wrong with it.
+    #[inline]
+    fn take(&mut self, text: usize) -> Result<(), Fault> {
+        let record = &self.input.available()[..text];
+        let cells = self.records.cells(record);
+        let Self { plan, reader, rows, .. } = self;
+        fill(plan, reader, rows, &cells, record)
+    }
+
+    /// Counts a malformed record, and tells of the first few.
+    #[cold]
+    fn refuse(&mut self, fault: &Fault, text: usize) -> Result<(), SourceError> {
+        self.malformed += 1;
+        let told = self.malformed <= limits::MALFORMED_REPORTED as u64;
+        if !told && !self.plan.strict {
+            return Ok(());
+        }
+        let record = &self.input.available()[..text.min(self.input.available().len())];
+        let (mut line, mut column, mut name, mut cell) = (self.line, 1, "", &[][..]);
+        match fault {
+            Fault::Cell { slot, .. } => {
+                let place = self.records.locate(record, *slot);
+                line += place.lines_below;
+                column = place.column;
+                name = &self.plan.slots[*slot].name;
+                cell = self.records.cells(record).get(*slot).unwrap_or_default();
+            }
+            Fault::Json { column: place, .. } => column = *place,
+            _ => {}
+        }
+        let problem = fault.describe(name, cell);
+        let malformed = Malformed { source: self.input.name().to_owned(), line, column, problem };
+        if self.plan.strict {
+            return Err(SourceError::Data(malformed.to_string()));
+        }
+        (self.observer)(Notice::Malformed(malformed));
+        Ok(())
+    }
+
+    /// One step. `None` when more bytes are needed.
+    #[inline]
+    fn step(&mut self) -> Result<Option<()>, SourceError> {
+        let step = self.records.next(self.input.available(), self.input.has_ended());
+        let (length, lines) = match step {
+            Step::Record { length, text, lines } => {
+                if let Err(fault) = self.take(text) {
+                    self.refuse(&fault, text)?;
+                }
+                (length, lines)
+            }
+            Step::Blank { length, lines } => (length, lines),
+            Step::Refused { length, text, lines, fault } => {
+                self.refuse(&fault, text)?;
+                (length, lines)
+            }
+            Step::Unusable(error) => return Err(SourceError::Data(error.to_string())),
+            Step::More => return Ok(None),
+        };
+        self.input.consume(length);
+        self.line += lines;
+        Ok(Some(()))
+    }
+}
+
+/// The rows' schema.
+pub(crate) fn schema_of(plan: &RowPlan) -> Columns {
+    Columns::new(u16::try_from(plan.inputs.len()).expect("inputs are far fewer than 65536"))
+}
+
+fn at(slot: usize, fault: CellFault) -> Fault {
+    Fault::Cell { slot, fault }
+}
+
+#[inline]
+fn fill(
+    plan: &RowPlan,
+    reader: &mut TimestampReader,
+    rows: &mut ColumnRows,
+    cells: &Cells<'_>,
+    record: &[u8],
+) -> Result<(), Fault> {
+    let slot = plan.time;
+    let text = cells.get(slot).filter(|text| !text.is_empty());
+    let text = text.ok_or(at(slot, CellFault::NullTime))?;
+    let time: EventTime =
+        reader.read(text).map_err(|error| at(slot, CellFault::Time(error)))?;
+    if let Some(filter) = &plan.filter {
+        let kept = filter.keeps(cells, reader).map_err(|(slot, fault)| at(slot, fault))?;
+        if !kept {
+            rows.begin(time);
+            rows.set_filtered();
+            return Ok(());
+        }
+    }
+    rows.begin(time);
+    let filled = fill_columns(plan, rows, cells, record);
+    if filled.is_err() {
+        rows.pop();
+    }
+    filled
+}
+
+#[inline]
+fn fill_columns(
+    plan: &RowPlan,
+    rows: &mut ColumnRows,
+    cells: &Cells<'_>,
+    record: &[u8],
+) -> Result<(), Fault> {
+    let mut bytes = if plan.keep_text { record.len() } else { 0 };
+    for slot in &plan.keys {
+        let Some(cell) = cells.get(*slot) else { continue };
+        bytes += cell.len();
+        if !cell.is_ascii() && std::str::from_utf8(cell).is_err() {
+            return Err(at(*slot, CellFault::NotUtf8));
+        }
+    }
+    if bytes > limits::RECORD_BYTES_MAX / 2 {
+        return Err(Fault::TooLarge { bytes });
+    }
+    for (index, (slot, kind)) in plan.inputs.iter().enumerate() {
+        let Some(cell) = cells.get(*slot).filter(|cell| !cell.is_empty()) else { continue };
+        let word = match kind {
+            ColumnKind::Presence => 1,
+            ColumnKind::Number(NumberKind::I64) => match read_i64(cell) {
+                Ok(value) => value.cast_unsigned(),
+                Err(error) => return Err(at(*slot, integer_fault(error, cell))),
+            },
+            ColumnKind::Number(NumberKind::F64) => match read_f64(cell) {
+                Ok(value) => value.to_bits(),
+                Err(_) => return Err(at(*slot, CellFault::NotANumber(NumberKind::F64))),
+            },
+        };
+        rows.set(index, word);
+    }
+    rows.set_key(|key| {
+        for slot in &plan.keys {
+            push_key_part(key, cells.get(*slot).filter(|cell| !cell.is_empty()));
+        }
+    });
+    if plan.keep_text {
+        rows.set_text(record);
+    }
+    Ok(())
+}
+
+#[cold]
+fn integer_fault(error: NumberError, cell: &[u8]) -> CellFault {
+    match error {
+        NumberError::Overflow => CellFault::Overflow,
+        _ if read_f64(cell).is_ok() => CellFault::Fraction,
+        _ => CellFault::NotANumber(NumberKind::I64),
+    }
+}
+
+impl<R: Records> Source<Columns> for TextSource<R> {
+    fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
+        self.rows.clear();
+        // Malformed records make no rows, and a poll is bounded all the same.
+        let mut steps = rows_max * 2;
+        while self.rows.len() < rows_max && steps != 0 && self.rows.heap_len() < BATCH_HEAP_BYTES {
+            steps -= 1;
+            if self.step()?.is_some() {
+                continue;
+            }
+            if !self.rows.is_empty() {
+                break;
+            }
+            if self.input.has_ended() {
+                return Ok(Polled::End);
+            }
+            match self.input.fill()? {
+                Chunk::Bytes(_) | Chunk::End => {}
+                Chunk::Pending => return Ok(Polled::Pending),
+            }
+        }
+        Ok(Polled::Batch)
+    }
+
+    fn batch(&self) -> ColumnsBatch<'_> {
+        self.rows.batch()
+    }
+
+    fn name(&self) -> &str {
+        self.input.name()
+    }
+
+    fn counts(&self) -> SourceCounts {
+        SourceCounts {
+            malformed: self.malformed,
+            bytes: self.input.bytes_read(),
+            bytes_total: self.input.bytes_total(),
+        }
+    }
+}
