@@ -19,7 +19,7 @@ mod threads;
 pub use error::{EngineError, OpenError};
 pub use running::{Running, Stopper};
 pub use runtime::{Runtime, RuntimeChoice};
-pub use sinks::{ForEach, IntoResults, Discarding, OpenSink};
+pub use sinks::{Discarding, ForEach, IntoResults, OpenSink};
 pub use stream::{Aggregated, Pipeline, Stream, Windowed};
 
 use self::core::CoreDuty;
@@ -49,7 +49,9 @@ pub(crate) struct EngineSettings {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("shards", &self.cores.len()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("shards", &self.cores.len())
+            .finish_non_exhaustive()
     }
 }
 

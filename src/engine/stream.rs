@@ -28,7 +28,10 @@ pub struct Stream<S: Schema, P> {
 impl<S: Schema, P> std::fmt::Debug for Stream<S, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
-        f.debug_struct("Stream").field("sources", &names).field("rules", &self.rules).finish()
+        f.debug_struct("Stream")
+            .field("sources", &names)
+            .field("rules", &self.rules)
+            .finish()
     }
 }
 
@@ -59,7 +62,13 @@ impl<S: Schema, P: Stage<S>> Stream<S, P> {
             idle_advance: false,
             jump: None,
         };
-        Self { sources: sources.into_iter().collect(), schema, stage, rules, observer: None }
+        Self {
+            sources: sources.into_iter().collect(),
+            schema,
+            stage,
+            rules,
+            observer: None,
+        }
     }
 
     /// How far out of order records come, within their partition: its watermark stays so far
@@ -103,10 +112,7 @@ impl<S: Schema, P: Stage<S>> Stream<S, P> {
 
     /// Has records told that were read and could not be used. Called on the sources' cores.
     #[must_use]
-    pub fn on_dead_letter(
-        mut self,
-        observer: impl Fn(DeadLetter) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_dead_letter(mut self, observer: impl Fn(DeadLetter) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
         self
     }
@@ -171,7 +177,11 @@ impl<S: Schema, P: Stage<S>> Windowed<S, P> {
     where
         A: Aggregate<<P::Out as Schema>::Row>,
     {
-        Aggregated { stream: self.stream, spec: self.spec, aggregate }
+        Aggregated {
+            stream: self.stream,
+            spec: self.spec,
+            aggregate,
+        }
     }
 }
 
@@ -191,15 +201,20 @@ where
 {
     /// Calls `on_result` for each result, on the core of the shard that it comes from; each
     /// shard has a clone. It must neither block nor take long.
-    pub fn for_each<F>(self, on_result: F) -> Pipeline<S, P, A, ForEach<F, fn(LateRecord<'_, <P::Out as Schema>::Row>)>>
+    pub fn for_each<F>(
+        self,
+        on_result: F,
+    ) -> Pipeline<S, P, A, ForEach<F, fn(LateRecord<'_, <P::Out as Schema>::Row>)>>
     where
-        F: for<'k> FnMut(
-                WindowResult<<<P::Out as Schema>::Key as KeyKind>::Ref<'k>, A::Output>,
-            ) + Clone
+        F: for<'k> FnMut(WindowResult<<<P::Out as Schema>::Key as KeyKind>::Ref<'k>, A::Output>)
+            + Clone
             + Send
             + 'static,
     {
-        self.pipeline(ForEach { on_result, on_late: |_| () })
+        self.pipeline(ForEach {
+            on_result,
+            on_late: |_| (),
+        })
     }
 
     /// Sends results to a handle, to be polled from any thread.
@@ -255,7 +270,10 @@ impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
             stream: self.stream,
             spec: self.spec,
             aggregate: self.aggregate,
-            sink: ForEach { on_result: self.sink.on_result, on_late },
+            sink: ForEach {
+                on_result: self.sink.on_result,
+                on_late,
+            },
             shards: self.shards,
             live_keys_max: self.live_keys_max,
             hasher: self.hasher,

@@ -30,7 +30,12 @@ pub struct Inbox {
 impl Inbox {
     /// Joins a shard to its lanes, in the order of the sources.
     pub fn new(ends: Vec<(LaneEnd, Arc<LaneMeter>)>) -> Self {
-        Self { lanes: ends.into_iter().map(|(end, meter)| Lane { end, meter }).collect() }
+        Self {
+            lanes: ends
+                .into_iter()
+                .map(|(end, meter)| Lane { end, meter })
+                .collect(),
+        }
     }
 
     /// How many lanes there are.
@@ -60,13 +65,7 @@ impl Inbox {
 
     /// Gives the oldest frame's memory back to the source.
     #[inline]
-    pub fn release(
-        &mut self,
-        lane: usize,
-        words: usize,
-        rows: u32,
-        locals: &mut [LocalRing<u64>],
-    ) {
+    pub fn release(&mut self, lane: usize, words: usize, rows: u32, locals: &mut [LocalRing<u64>]) {
         let lane = &mut self.lanes[lane];
         lane.meter.received.add(u64::from(rows));
         match &mut lane.end {

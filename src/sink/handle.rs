@@ -53,17 +53,24 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     ) -> Self {
         let lanes = lanes
             .into_iter()
-            .map(|(consumer, bell)| ResultLane { consumer, bell, ended: false })
+            .map(|(consumer, bell)| ResultLane {
+                consumer,
+                bell,
+                ended: false,
+            })
             .collect();
-        Self { schema, aggregate, lanes, listener }
+        Self {
+            schema,
+            aggregate,
+            lanes,
+            listener,
+        }
     }
 
     /// Hands over what is there now, without waiting; says how many outputs that were.
     pub fn poll(
         &mut self,
-        mut on_output: impl FnMut(
-            Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>,
-        ),
+        mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
     ) -> usize {
         let mut outputs = 0;
         for shard in 0..self.lanes.len() {
@@ -73,12 +80,20 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                 let ended = header.kind() == Some(FrameKind::End);
                 match header.kind() {
                     Some(FrameKind::Partials) => {
-                        results(&self.aggregate, shard, frame, &mut |result| {
-                            on_output(Output::Result(result));
-                        }, &self.schema);
+                        results(
+                            &self.aggregate,
+                            shard,
+                            frame,
+                            &mut |result| {
+                                on_output(Output::Result(result));
+                            },
+                            &self.schema,
+                        );
                     }
                     Some(FrameKind::Records) if header.stream == LATE_STREAM => {
-                        late(&self.schema, frame, &mut |late| on_output(Output::Late(late)));
+                        late(&self.schema, frame, &mut |late| {
+                            on_output(Output::Late(late))
+                        });
                     }
                     _ => {}
                 }
@@ -110,9 +125,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     /// Hands over everything until the end, waiting as needed.
     pub fn for_each(
         &mut self,
-        mut on_output: impl FnMut(
-            Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>,
-        ),
+        mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
     ) {
         loop {
             if self.poll(&mut on_output) == 0 {
@@ -158,11 +171,7 @@ fn results<S: Schema, A: Aggregate<S::Row>>(
     }
 }
 
-fn late<S: Schema>(
-    schema: &S,
-    frame: Frame<'_>,
-    on_late: &mut impl FnMut(LateRecord<'_, S::Row>),
-) {
+fn late<S: Schema>(schema: &S, frame: Frame<'_>, on_late: &mut impl FnMut(LateRecord<'_, S::Row>)) {
     let stride = schema.stride_words() + LATE_HEAD_WORDS;
     for row in frame.rows().chunks_exact(stride) {
         on_late(LateRecord {

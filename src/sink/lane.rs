@@ -62,17 +62,27 @@ impl<S: Schema> LaneSink<S> {
         meter: Arc<SinkMeter>,
     ) -> Self {
         let (tail, late) = (Tail::default(), LateBuffer::default());
-        Self { schema, producer, bell, tail, results: 0, keep_late, late, meter }
+        Self {
+            schema,
+            producer,
+            bell,
+            tail,
+            results: 0,
+            keep_late,
+            late,
+            meter,
+        }
     }
 
     /// Moves late records into one frame, as many as fit. `false` when the ring is full.
     fn flush_late(&mut self) -> bool {
         let stride = self.schema.stride_words() + LATE_HEAD_WORDS;
-        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else { return false };
+        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else {
+            return false;
+        };
         let mut header = FrameHeader::new(FrameKind::Records, Watermark::START);
         header.stream = LATE_STREAM;
-        let mut writer =
-            FrameWriter::begin(claim, &mut self.tail, header, stride, Extras::NONE);
+        let mut writer = FrameWriter::begin(claim, &mut self.tail, header, stride, Extras::NONE);
         for row in self.late.words[self.late.sent..].chunks_exact(stride) {
             let (head, own) = row.split_at(LATE_HEAD_WORDS);
             let record = self.schema.view(own);
@@ -81,7 +91,8 @@ impl<S: Schema> LaneSink<S> {
             }
             writer.push_with(|words, tail| {
                 words[..LATE_HEAD_WORDS].copy_from_slice(head);
-                self.schema.lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
+                self.schema
+                    .lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
             });
             self.late.sent += stride;
         }
@@ -118,7 +129,9 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
         let start = buffer.words.len();
         buffer.words.push(late.window_end.cast_unsigned());
         buffer.words.push(late.watermark.to_raw().cast_unsigned());
-        buffer.words.resize(start + LATE_HEAD_WORDS + schema.stride_words(), 0);
+        buffer
+            .words
+            .resize(start + LATE_HEAD_WORDS + schema.stride_words(), 0);
         let words = &mut buffer.words[start + LATE_HEAD_WORDS..];
         schema.lay(late.row, late.heap, words, &mut buffer.heap);
     }
@@ -142,7 +155,9 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
         if self.producer.is_abandoned() {
             return true;
         }
-        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else { return false };
+        let Some(claim) = self.producer.claim(FRAME_WORDS_MAX) else {
+            return false;
+        };
         let header = FrameHeader::new(FrameKind::End, Watermark::END);
         let writer = FrameWriter::begin(claim, &mut self.tail, header, 0, Extras::NONE);
         let (claim, _, words) = writer.finish(Watermark::END, 0);
@@ -183,7 +198,11 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
             return Flow::Taken;
         }
         let key_bytes = K::tail_bytes(fired.key);
-        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_room(key_bytes)) else {
+        let Some(writer) = self
+            .writer
+            .as_mut()
+            .filter(|writer| writer.has_room(key_bytes))
+        else {
             return Flow::Full;
         };
         writer.push_with(|words, tail| {
@@ -205,7 +224,9 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
 
     fn close(mut self) {
         self.meter.results.set(*self.results);
-        let Some(writer) = self.writer.take() else { return };
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
         if writer.count() == 0 {
             return;
         }

@@ -43,8 +43,21 @@ pub fn handle<T: Record>(records: usize) -> (Pusher<T>, HandleSource<T>) {
     let room = Bell::new();
     let listener = room.listen().expect("a new bell has room for a listener");
     let core = Arc::new(ArrayQueue::new(1));
-    let pusher = Pusher { producer, room: listener, core: Arc::clone(&core), bell: None };
-    (pusher, HandleSource { consumer, room, core, batch: Vec::new() })
+    let pusher = Pusher {
+        producer,
+        room: listener,
+        core: Arc::clone(&core),
+        bell: None,
+    };
+    (
+        pusher,
+        HandleSource {
+            consumer,
+            room,
+            core,
+            batch: Vec::new(),
+        },
+    )
 }
 
 impl<T: Record> Pusher<T> {
@@ -58,7 +71,9 @@ impl<T: Record> Pusher<T> {
         }
         let mut pushed = 0;
         for record in records {
-            let Some(mut claim) = self.producer.claim(1) else { break };
+            let Some(mut claim) = self.producer.claim(1) else {
+                break;
+            };
             claim[0] = *record;
             claim.commit(1);
             pushed += 1;
@@ -95,7 +110,9 @@ impl<T: Record> Source<Typed<T>> for HandleSource<T> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         self.batch.clear();
         while self.batch.len() < rows_max {
-            let Some(record) = self.consumer.front(1) else { break };
+            let Some(record) = self.consumer.front(1) else {
+                break;
+            };
             self.batch.push(record[0]);
             self.consumer.release(1);
         }
@@ -103,7 +120,11 @@ impl<T: Record> Source<Typed<T>> for HandleSource<T> {
             self.room.ring();
             return Ok(Polled::Batch);
         }
-        Ok(if self.consumer.is_finished() { Polled::End } else { Polled::Pending })
+        Ok(if self.consumer.is_finished() {
+            Polled::End
+        } else {
+            Polled::Pending
+        })
     }
 
     fn batch(&self) -> &[T] {
@@ -146,9 +167,11 @@ mod tests {
         let (mut pusher, mut source) = handle(64);
         source.attach(&Bell::new());
         let sent = records.clone();
-        let thread = std::thread::spawn(move || sent.chunks(777).for_each(|part| {
-            pusher.push(part).unwrap();
-        }));
+        let thread = std::thread::spawn(move || {
+            sent.chunks(777).for_each(|part| {
+                pusher.push(part).unwrap();
+            })
+        });
         let mut read: Vec<GeneratedRecord> = Vec::new();
         loop {
             match source.poll(100).unwrap() {

@@ -226,7 +226,10 @@ impl ByteInput {
     /// Forgets the first of the available bytes.
     #[inline]
     pub(crate) fn consume(&mut self, bytes: usize) {
-        assert!(bytes <= self.end - self.start, "only what is there is consumed");
+        assert!(
+            bytes <= self.end - self.start,
+            "only what is there is consumed"
+        );
         self.start += bytes;
     }
 
@@ -250,7 +253,10 @@ impl ByteInput {
         match chunk {
             Chunk::Bytes(0) => return Ok(Chunk::Pending),
             Chunk::Bytes(bytes) => {
-                assert!(bytes <= room, "a source reads no more than there is room for");
+                assert!(
+                    bytes <= room,
+                    "a source reads no more than there is room for"
+                );
                 self.end += bytes;
                 self.bytes_read += bytes as u64;
             }
@@ -277,4 +283,3 @@ impl ByteInput {
         }
     }
 }
-

@@ -184,7 +184,11 @@ impl CsvRecords {
             return Step::Unusable(Box::new(self.header.unreadable(problem)));
         }
         let Some(end) = memchr(b'\n', bytes) else {
-            let known = if ended { bytes.len() } else { limits::LINE_BYTES_MAX };
+            let known = if ended {
+                bytes.len()
+            } else {
+                limits::LINE_BYTES_MAX
+            };
             return self.skip_line(known, known, fault);
         };
         self.state = START;
@@ -238,7 +242,11 @@ impl Records for CsvRecords {
 
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
-        let raw = if self.is_quoted { self.quoted.unescaped() } else { record };
+        let raw = if self.is_quoted {
+            self.quoted.unescaped()
+        } else {
+            record
+        };
         Cells {
             spans: &self.spans,
             raw,
@@ -247,7 +255,10 @@ impl Records for CsvRecords {
     }
 
     fn locate(&self, record: &[u8], slot: usize) -> Place {
-        let column = self.layout.as_ref().map_or(0, |layout| layout.column_of(slot));
+        let column = self
+            .layout
+            .as_ref()
+            .map_or(0, |layout| layout.column_of(slot));
         let start = header::fields(record)
             .nth(column)
             .map_or(record.len(), |field| field.start);
@@ -287,4 +298,3 @@ impl Records for CsvRecords {
         self.header.names().to_vec()
     }
 }
-

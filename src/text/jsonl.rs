@@ -293,7 +293,8 @@ impl Records for JsonRecords {
     }
 
     fn column_names(&self) -> Vec<String> {
-        self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
+        self.seen
+            .as_ref()
+            .map_or_else(Vec::new, |seen| seen.names.clone())
     }
 }
-

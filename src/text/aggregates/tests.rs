@@ -188,11 +188,7 @@ impl AggregatesVisitor for Laws<'_> {
         assert_eq!(plus(&aggregates.identity(), a), *a, "identity");
         assert_eq!(plus(a, &aggregates.identity()), *a, "identity");
         assert_same(&plus(a, b), &plus(b, a), "commutative");
-        assert_same(
-            &plus(&plus(a, b), c),
-            &plus(a, &plus(b, c)),
-            "associative",
-        );
+        assert_same(&plus(&plus(a, b), c), &plus(a, &plus(b, c)), "associative");
         if aggregates.is_invertible() {
             Self::check_inverse(&aggregates, *a, *b);
             Self::check_inverse(&aggregates, *b, *c);

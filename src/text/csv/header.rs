@@ -96,7 +96,9 @@ impl Header {
     }
 
     fn column(&self, slot: &Slot) -> Result<usize, OpenError> {
-        let mut named = (0..).zip(&self.names).filter(|(_, name)| **name == slot.name);
+        let mut named = (0..)
+            .zip(&self.names)
+            .filter(|(_, name)| **name == slot.name);
         let Some((column, _)) = named.next() else {
             return Err(OpenError::UnknownColumn(UnknownColumn {
                 name: self.input.clone(),

@@ -171,7 +171,12 @@ mod tests {
         let mut quoted = QuotedRecord::default();
         quoted.begin();
         let bytes = b"-3,\"a,\"\"b\",-6,,z\nrest";
-        let QuotedStep::Record { length, text, lines } = quoted.next(bytes, false) else {
+        let QuotedStep::Record {
+            length,
+            text,
+            lines,
+        } = quoted.next(bytes, false)
+        else {
             panic!("a record");
         };
         assert_eq!((length, text, lines, quoted.fields()), (17, 16, 1, 5));

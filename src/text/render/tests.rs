@@ -97,11 +97,26 @@ fn json_lines_hold_an_object_each() {
 #[test]
 fn a_table_is_aligned_and_cannot_move_the_cursor() {
     let expected = [
-        concat!("window_start             window_end               carrier   ", "     dest                            count  mean(delay)  kind"),
-        concat!("-----------------------  -----------------------  ----------", "---  ------------  -----------------------  -----------  ------------"),
-        concat!("2013-01-01 05:00:00.000  2013-01-01 06:00:00.000  AA        ", "     Köln, \"West\"                        3         -0.5  on_time"),
-        concat!("2013-01-01 05:00:00.000  2013-01-01 06:00:00.000            ", "                                     12000               on_time"),
-        concat!("2013-01-01 06:00:00.000  2013-01-01 07:00:00.000  a\\n\\u{1b", "}[1mb  �             -1180591620717411303424          NaN  end_of_input"),
+        concat!(
+            "window_start             window_end               carrier   ",
+            "     dest                            count  mean(delay)  kind"
+        ),
+        concat!(
+            "-----------------------  -----------------------  ----------",
+            "---  ------------  -----------------------  -----------  ------------"
+        ),
+        concat!(
+            "2013-01-01 05:00:00.000  2013-01-01 06:00:00.000  AA        ",
+            "     Köln, \"West\"                        3         -0.5  on_time"
+        ),
+        concat!(
+            "2013-01-01 05:00:00.000  2013-01-01 06:00:00.000            ",
+            "                                     12000               on_time"
+        ),
+        concat!(
+            "2013-01-01 06:00:00.000  2013-01-01 07:00:00.000  a\\n\\u{1b",
+            "}[1mb  �             -1180591620717411303424          NaN  end_of_input"
+        ),
         "",
     ];
     assert_eq!(written(ResultFormat::Table), expected.join("\n"));

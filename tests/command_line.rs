@@ -1,0 +1,338 @@
+//! The command as a person runs it: its answers against another engine's, its messages, its exit
+//! codes.
+#![cfg(feature = "cli")]
+
+mod common;
+
+use common::{assert_same_bag, bag, text_of};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
+}
+
+fn tidewheel(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    // A command that refuses its flags reads nothing.
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().expect("the command ends");
+    writer.join().expect("the writer ends");
+    output
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Standard output of a run that must end well.
+fn answer(arguments: &[&str], input: &str) -> String {
+    let output = tidewheel(arguments, input.as_bytes());
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("every record is accounted for"), "{errors}");
+    text(&output.stdout)
+}
+
+/// Standard error and exit code of a run.
+fn refusal(arguments: &[&str], input: &[u8]) -> (String, Option<i32>) {
+    let output = tidewheel(arguments, input);
+    (text(&output.stderr), output.status.code())
+}
+
+const TUMBLE: [&str; 10] = [
+    "agg",
+    "-",
+    "--time",
+    "dep_time",
+    "--key",
+    "carrier",
+    "--out-of-order",
+    "5m",
+    "--window",
+    "1h",
+];
+const DELAYS: &str = "count as flights, sum(dep_delay) as total_delay, \
+    min(dep_delay) as min_delay, max(dep_delay) as max_delay";
+
+#[test]
+fn flights_agree_with_flink_on_any_number_of_shards_and_either_runtime() {
+    let departures = text_of(&golden("flink/departures.csv.gz"));
+    let expected = text_of(&golden("flink/01_tumble_carrier.csv.gz"));
+    for (shards, runtime) in [
+        ("1", "auto"),
+        ("2", "auto"),
+        ("3", "threads"),
+        ("8", "auto"),
+    ] {
+        let more = ["--agg", DELAYS, "--shards", shards, "--runtime", runtime];
+        let actual = answer(&[&TUMBLE[..], &more].concat(), &departures);
+        assert_same_bag(&expected, &actual, &format!("{shards} shards on {runtime}"));
+    }
+    let hop = [
+        "agg",
+        "-",
+        "--time",
+        "dep_time",
+        "--key",
+        "origin",
+        "--out-of-order",
+        "5m",
+        "--window",
+        "6h",
+        "--slide",
+        "1h",
+        "--agg",
+        "count as flights,sum(distance) as miles",
+    ];
+    let expected = text_of(&golden("flink/02_hop_origin.csv.gz"));
+    assert_same_bag(&expected, &answer(&hop, &departures), "hop");
+}
+
+/// Turns the golden files' epoch milliseconds into what the command writes.
+fn with_stamps(csv: &str) -> String {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    out.write_record(reader.headers().unwrap()).unwrap();
+    for record in reader.records() {
+        let record = record.unwrap();
+        let row = record.iter().enumerate().map(|(at, cell)| {
+            let mut stamp = Vec::new();
+            if at < 2 {
+                let time = tidewheel::EventTime::from_millis(cell.parse().unwrap()).unwrap();
+                tidewheel::text::push_stamp(&mut stamp, time);
+            } else {
+                stamp.extend_from_slice(cell.as_bytes());
+            }
+            stamp
+        });
+        out.write_record(row).unwrap();
+    }
+    String::from_utf8(out.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+fn disordered_records_agree_with_flink_late_ones_too() {
+    let records = text_of(&golden("w1/w1_200k.csv.gz"));
+    let base = [
+        "agg",
+        "-",
+        "--time",
+        "ts",
+        "--time-unit",
+        "ms",
+        "--key",
+        "key",
+    ];
+    let aggregates = [
+        "--agg",
+        "count as cnt,sum(value) as s,min(value) as mn,max(value) as mx",
+    ];
+    for (golden_name, more) in [
+        (
+            "q_tumble",
+            &["--window", "1s", "--out-of-order", "500ms"][..],
+        ),
+        (
+            "q_slide",
+            &[
+                "--window",
+                "10s",
+                "--slide",
+                "1s",
+                "--out-of-order",
+                "500ms",
+            ],
+        ),
+        (
+            "q_tumble_late100",
+            &["--window", "1s", "--out-of-order", "100ms"],
+        ),
+    ] {
+        let expected = with_stamps(&text_of(&golden(&format!("w1/{golden_name}.csv.gz"))));
+        for shards in ["1", "2"] {
+            let arguments = [&base[..], &aggregates, more, &["--shards", shards]].concat();
+            assert_same_bag(&expected, &answer(&arguments, &records), golden_name);
+        }
+    }
+}
+
+#[test]
+fn late_records_come_out_as_they_were_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late.csv");
+    let input = "t,k,v\n10,a,1\n100,a,2\n15,b,\"3\"\n105,a,4\n";
+    let arguments = [
+        "agg",
+        "-",
+        "--time",
+        "t",
+        "--time-unit",
+        "ms",
+        "--key",
+        "k",
+        "--window",
+        "10ms",
+        "--agg",
+        "sum(v)",
+        "--late",
+        late.to_str().unwrap(),
+    ];
+    let actual = answer(&arguments, input);
+    assert_eq!(bag(&actual).len(), 2, "{actual}");
+    assert_eq!(
+        std::fs::read_to_string(late).unwrap(),
+        "t,k,v\n15,b,\"3\"\n"
+    );
+}
+
+#[test]
+fn a_slide_that_does_not_divide_the_size_is_what_it_is_by_hand() {
+    let input = "t,k\n0,a\n3,a\n4,a\n7,a\n9,a\n";
+    let arguments = [
+        "agg",
+        "-",
+        "--time",
+        "t",
+        "--time-unit",
+        "s",
+        "--key",
+        "k",
+        "--window",
+        "5s",
+        "--slide",
+        "3s",
+        "--agg",
+        "count",
+        "--format",
+        "jsonl",
+        "--kind",
+    ];
+    let actual = answer(&arguments, input);
+    let counts: Vec<(String, u64)> = actual
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|row| {
+            let start = row["window_start"].as_str().unwrap()[11..19].to_owned();
+            (start, row["count"].as_u64().unwrap())
+        })
+        .collect();
+    // [-3,2) [0,5) [3,8) [6,11) [9,14)
+    let expected = [
+        ("23:59:57", 1),
+        ("00:00:00", 3),
+        ("00:00:03", 3),
+        ("00:00:06", 2),
+    ];
+    let mut expected: Vec<_> = expected.map(|(at, n)| (at.to_owned(), n)).to_vec();
+    expected.push(("00:00:09".to_owned(), 1));
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn bad_requests_exit_with_2_and_say_how_to_mend() {
+    let run = |more: &[&str]| refusal(&[&TUMBLE[..8], more].concat(), b"dep_time,carrier,v\n");
+    for (more, part) in [
+        (&["--window", "0s", "--agg", "count"][..], "above zero"),
+        (&["--window", "-1h", "--agg", "count"], ""),
+        (
+            &["--window", "1h", "--slide", "2h", "--agg", "count"],
+            "at most 1h",
+        ),
+        (&["--window", "1h", "--agg", "cuont"], "count"),
+        (&["--window", "1h", "--agg", "sum(vv)"], "did you mean 'v'"),
+        (
+            &["--window", "1h", "--agg", "count", "--wherre", "x"],
+            "--where",
+        ),
+        (
+            &["--window", "1h", "--agg", "count", "--where", "v +"],
+            "filter",
+        ),
+        (
+            &["--window", "1h", "--agg", "count", "--shards", "0"],
+            "shards",
+        ),
+    ] {
+        let (errors, code) = run(more);
+        assert_eq!(code, Some(2), "{more:?}: {errors}");
+        assert!(errors.contains(part), "{more:?}: {errors}");
+    }
+}
+
+#[test]
+fn missing_files_exit_with_3_and_bad_data_with_1_when_strict() {
+    let missing = [
+        "agg",
+        "nowhere.csv",
+        "--time",
+        "t",
+        "--window",
+        "1h",
+        "--agg",
+        "count",
+    ];
+    let (errors, code) = refusal(&missing, b"");
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(errors.contains("nowhere.csv"), "{errors}");
+
+    let base = [
+        "agg", "-", "--time", "t", "--window", "1h", "--agg", "count",
+    ];
+    let data = b"t\n2013-01-01 05:17:00\nnoon\n";
+    let (errors, code) = refusal(&base, data);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(
+        errors.contains("stdin:3:1") && errors.contains("1 malformed"),
+        "{errors}"
+    );
+    let (errors, code) = refusal(&[&base[..], &["--strict"]].concat(), data);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("stdin:3:1"), "{errors}");
+    let (errors, code) = refusal(&base, b"");
+    assert_eq!(code, Some(1), "{errors}");
+}
+
+#[test]
+fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
+    let mut input = String::from("t\n");
+    (0..50).for_each(|n| input.push_str(&format!("2013-01-01 00:{n:02}:00\n")));
+    input.insert_str(input.len() / 2 / 20 * 20 + 2, "2200-01-01 00:00:00\n");
+    let base = [
+        "agg", "-", "--time", "t", "--window", "1h", "--agg", "count",
+    ];
+    let (errors, _) = refusal(
+        &[&base[..], &["--max-jump", "1d"]].concat(),
+        input.as_bytes(),
+    );
+    assert!(
+        errors.contains("2200-01-01") && errors.contains(" 0 late"),
+        "{errors}"
+    );
+    let (errors, _) = refusal(&base, input.as_bytes());
+    assert!(!errors.contains(" 0 late"), "{errors}");
+}
+
+#[test]
+fn the_doctor_reports() {
+    let output = tidewheel(&["doctor", "--format", "json"], b"");
+    assert!(output.status.success());
+    for line in text(&output.stdout).lines() {
+        let finding: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            finding["name"].is_string() && finding["level"].is_string(),
+            "{line}"
+        );
+    }
+}
