@@ -128,12 +128,12 @@ async fn run_source(shared: Rc<Shared>, task: usize, sources: usize) {
     loop {
         match shared.step(task) {
             Progress::Finished => return,
-            Progress::Worked => glommio::executor().yield_task_now().await,
+            Progress::Worked => glommio::executor().yield_now().await,
             Progress::Idle | Progress::Blocked => {
                 if shared.quiet.get() > sources {
                     shared.sleep().await;
                 } else {
-                    glommio::executor().yield_task_now().await;
+                    glommio::executor().yield_now().await;
                 }
             }
         }
@@ -156,13 +156,13 @@ async fn run_shard(shared: &Shared, task: usize, policy: IdlePolicy, bell: &Bell
             Progress::Worked => {
                 idle.reset();
                 shared.wake();
-                glommio::executor().yield_task_now().await;
+                glommio::executor().yield_now().await;
                 continue;
             }
             Progress::Idle | Progress::Blocked => {}
         }
         match idle.next() {
-            IdleStep::Spin | IdleStep::Yield => glommio::executor().yield_task_now().await,
+            IdleStep::Spin | IdleStep::Yield => glommio::executor().yield_now().await,
             IdleStep::Park(timeout) => {
                 let nap = listener.prepare();
                 match shared.step_all() {

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// The text of a file; one that ends in `.gz` is unpacked.
-pub fn text_of(path: &Path) -> String {
+pub(crate) fn text_of(path: &Path) -> String {
     let mut file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut text = String::new();
     let read = match path.extension().is_some_and(|end| end == "gz") {
@@ -37,7 +37,7 @@ fn normal(cell: &str) -> String {
 }
 
 /// How often each row stands in a CSV text, the header aside.
-pub fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
+pub(crate) fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
     let mut rows = BTreeMap::new();
     for record in csv::Reader::from_reader(text.as_bytes()).records() {
         let row = record
@@ -51,7 +51,7 @@ pub fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
 }
 
 /// Fails, naming a few rows, when two CSV texts are not the same bag of rows.
-pub fn assert_same_bag(expected: &str, actual: &str, what: &str) {
+pub(crate) fn assert_same_bag(expected: &str, actual: &str, what: &str) {
     let (expected, actual) = (bag(expected), bag(actual));
     let missing: Vec<_> = expected
         .iter()
