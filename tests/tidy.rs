@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["aggregate", "frame", "record", "time", "limits", "hint"],
     ),
     // Floor 2: flow. The wings meet no sooner than here.
-    ("operator", &["record"]),
+    ("operator", &["record", "time"]),
     ("source", &["record", "time", "limits", "cpu", "ring"]),
     (
         "exchange",
