@@ -28,17 +28,12 @@ struct Load {
 }
 
 fn loads() -> Vec<Load> {
-    let records: u64 = std::env::var("RECORDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(4_000_000);
+    let records: u64 =
+        std::env::var("RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000_000);
     let make =
         |keys| -> Arc<[GeneratedRecord]> { Workload::uniform(keys, records).generate().into() };
     let (few, many, sparse) = (make(100), make(10_000), make(1_000_000));
-    let zipf = Workload {
-        zipf: Some(1.0),
-        ..Workload::uniform(10_000, records)
-    };
+    let zipf = Workload { zipf: Some(1.0), ..Workload::uniform(10_000, records) };
     let load = |name, records: &Arc<[GeneratedRecord]>, size, slide| Load {
         name,
         records: Arc::clone(records),
@@ -49,12 +44,7 @@ fn loads() -> Vec<Load> {
         load("tumble 10k keys", &many, 1_000, 1_000),
         load("tumble 100 keys", &few, 1_000, 1_000),
         load("tumble 1M keys", &sparse, 1_000, 1_000),
-        load(
-            "tumble zipf 10k keys",
-            &zipf.generate().into(),
-            1_000,
-            1_000,
-        ),
+        load("tumble zipf 10k keys", &zipf.generate().into(), 1_000, 1_000),
         load("slide 10s by 1s 10k keys", &many, 10_000, 1_000),
         load("fine 10s by 10ms 100 keys", &few, 10_000, 10),
     ]
@@ -72,10 +62,7 @@ fn tidewheel(load: &Load) -> Answer {
     let value = |record: &GeneratedRecord| record.value;
     let totals = Arc::new((AtomicU64::new(0), AtomicU64::new(0), AtomicI64::new(0)));
     let shared = Arc::clone(&totals);
-    let mut local = Local {
-        totals: shared,
-        answer: Answer::default(),
-    };
+    let mut local = Local { totals: shared, answer: Answer::default() };
     let engine = Stream::of_all(sources)
         .out_of_order(Span::from_millis(500))
         .tick(Span::from_millis(1))
@@ -88,11 +75,7 @@ fn tidewheel(load: &Load) -> Answer {
         .shards(SHARDS)
         .open()
         .expect("the pipeline is sound");
-    let metrics = engine
-        .start()
-        .expect("threads start")
-        .join()
-        .expect("it runs to its end");
+    let metrics = engine.start().expect("threads start").join().expect("it runs to its end");
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     if std::env::var_os("VERBOSE").is_some() {
         eprintln!("{}: {}", load.name, metrics.line_since(&Default::default()));
@@ -120,21 +103,14 @@ impl Local {
 
 impl Clone for Local {
     fn clone(&self) -> Self {
-        Self {
-            totals: Arc::clone(&self.totals),
-            answer: Answer::default(),
-        }
+        Self { totals: Arc::clone(&self.totals), answer: Answer::default() }
     }
 }
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.totals
-            .0
-            .fetch_add(self.answer.results, Ordering::Relaxed);
-        self.totals
-            .1
-            .fetch_add(self.answer.count, Ordering::Relaxed);
+        self.totals.0.fetch_add(self.answer.results, Ordering::Relaxed);
+        self.totals.1.fetch_add(self.answer.count, Ordering::Relaxed);
         self.totals.2.fetch_add(self.answer.sum, Ordering::Relaxed);
     }
 }
@@ -185,11 +161,7 @@ fn expected(load: &Load) -> Answer {
             let windows = (load.size / load.slide).unsigned_abs();
             let sum: i64 = load.records.iter().map(|record| record.value).sum();
             let count = load.records.len() as u64 * windows;
-            Answer {
-                results: tidewheel(load).results,
-                count,
-                sum: sum * windows as i64,
-            }
+            Answer { results: tidewheel(load).results, count, sum: sum * windows as i64 }
         }
     }
 }
@@ -197,25 +169,15 @@ fn expected(load: &Load) -> Answer {
 fn end_to_end(criterion: &mut Criterion) {
     for load in loads() {
         let mut group = criterion.benchmark_group(load.name);
-        group
-            .throughput(Throughput::Elements(load.records.len() as u64))
-            .sample_size(10);
+        group.throughput(Throughput::Elements(load.records.len() as u64)).sample_size(10);
         let expected = expected(&load);
-        group.bench_with_input(
-            BenchmarkId::from_parameter("tidewheel"),
-            &load,
-            |bencher, load| {
-                bencher.iter(|| assert_eq!(tidewheel(load), expected));
-            },
-        );
+        group.bench_with_input(BenchmarkId::from_parameter("tidewheel"), &load, |bencher, load| {
+            bencher.iter(|| assert_eq!(tidewheel(load), expected));
+        });
         if load.size / load.slide < 100 {
-            group.bench_with_input(
-                BenchmarkId::from_parameter("map"),
-                &load,
-                |bencher, load| {
-                    bencher.iter(|| assert_eq!(naive(load), expected));
-                },
-            );
+            group.bench_with_input(BenchmarkId::from_parameter("map"), &load, |bencher, load| {
+                bencher.iter(|| assert_eq!(naive(load), expected));
+            });
         }
         group.finish();
     }

@@ -24,11 +24,7 @@ struct Record {
 impl Record {
     #[inline(always)]
     fn numbered(number: u64) -> Self {
-        Self {
-            key: number,
-            value: (number as i64).wrapping_mul(3),
-            time: !(number as i64),
-        }
+        Self { key: number, value: (number as i64).wrapping_mul(3), time: !(number as i64) }
     }
 }
 

@@ -19,17 +19,11 @@ impl Aggregate<GeneratedRecord> for Range {
     type Output = i64;
 
     fn identity(&self) -> Bounds {
-        Bounds {
-            low: i64::MAX,
-            high: i64::MIN,
-        }
+        Bounds { low: i64::MAX, high: i64::MIN }
     }
 
     fn lift(&self, _: Moment, record: &GeneratedRecord) -> Bounds {
-        Bounds {
-            low: record.value,
-            high: record.value,
-        }
+        Bounds { low: record.value, high: record.value }
     }
 
     fn combine(&self, into: &mut Bounds, from: &Bounds) {

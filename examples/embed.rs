@@ -11,17 +11,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .aggregate((Count, Max::of(|record: &GeneratedRecord| record.value)))
         .for_each(|result| {
             let (count, max) = result.value;
-            println!(
-                "{:?} key {}: {count} records, highest {max}",
-                result.window, result.key
-            );
+            println!("{:?} key {}: {count} records, highest {max}", result.window, result.key);
         })
         .open()?;
     let metrics = engine.start()?.join()?;
-    eprintln!(
-        "{} records in, {} results",
-        metrics.records_in(),
-        metrics.results()
-    );
+    eprintln!("{} records in, {} results", metrics.records_in(), metrics.results());
     Ok(())
 }

@@ -7,10 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let records = Workload::uniform(3, 300_000).generate();
     let (mut engine, mut results) = Stream::of(MemorySource::new(records))
         .out_of_order(Span::from_millis(500))
-        .window(WindowSpec::sliding(
-            Span::from_seconds(2),
-            Span::from_seconds(1),
-        )?)
+        .window(WindowSpec::sliding(Span::from_seconds(2), Span::from_seconds(1))?)
         .aggregate(Mean::of(|record: &GeneratedRecord| record.value))
         .into_results()
         .shards(2)
@@ -18,10 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while engine.step()? != Progress::Finished {
         results.poll(|output| {
             if let Output::Result(result) = output {
-                println!(
-                    "{:?} key {}: mean {:.1}",
-                    result.window, result.key, result.value
-                );
+                println!("{:?} key {}: mean {:.1}", result.window, result.key, result.value);
             }
         });
     }

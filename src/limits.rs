@@ -46,25 +46,10 @@ pub const TABLE_BYTES_HELD: usize = 1 << 20;
 
 const _: () = {
     assert!(LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
-    assert!(
-        RESULT_LANE_BYTES.is_power_of_two(),
-        "positions wrap with a mask"
-    );
-    assert!(
-        FRAME_BYTES_MAX * 4 <= LANE_BYTES,
-        "one frame never fills a lane"
-    );
-    assert!(
-        FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES,
-        "one frame never fills a lane of results"
-    );
-    assert!(
-        RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX,
-        "a record and its header fit one frame"
-    );
+    assert!(RESULT_LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
+    assert!(FRAME_BYTES_MAX * 4 <= LANE_BYTES, "one frame never fills a lane");
+    assert!(FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES, "one frame never fills a lane of results");
+    assert!(RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX, "a record and its header fit one frame");
     assert!(PARTITIONS_MAX <= 1 << 16, "a partition's number is a u16");
-    assert!(
-        BATCH_RECORDS_MAX <= 1 << 16,
-        "a row's number within a frame is small"
-    );
+    assert!(BATCH_RECORDS_MAX <= 1 << 16, "a row's number within a frame is small");
 };

@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn tidewheel(arguments: &[&str], input: &[u8]) -> Output {
@@ -70,12 +68,7 @@ const DELAYS: &str = "count as flights, sum(dep_delay) as total_delay, \
 fn flights_agree_with_flink_on_any_number_of_shards_and_either_runtime() {
     let departures = text_of(&golden("flink/departures.csv.gz"));
     let expected = text_of(&golden("flink/01_tumble_carrier.csv.gz"));
-    for (shards, runtime) in [
-        ("1", "auto"),
-        ("2", "auto"),
-        ("3", "threads"),
-        ("8", "auto"),
-    ] {
+    for (shards, runtime) in [("1", "auto"), ("2", "auto"), ("3", "threads"), ("8", "auto")] {
         let more = ["--agg", DELAYS, "--shards", shards, "--runtime", runtime];
         let actual = answer(&[&TUMBLE[..], &more].concat(), &departures);
         assert_same_bag(&expected, &actual, &format!("{shards} shards on {runtime}"));
@@ -125,40 +118,12 @@ fn with_stamps(csv: &str) -> String {
 #[test]
 fn disordered_records_agree_with_flink_late_ones_too() {
     let records = text_of(&golden("w1/w1_200k.csv.gz"));
-    let base = [
-        "agg",
-        "-",
-        "--time",
-        "ts",
-        "--time-unit",
-        "ms",
-        "--key",
-        "key",
-    ];
-    let aggregates = [
-        "--agg",
-        "count as cnt,sum(value) as s,min(value) as mn,max(value) as mx",
-    ];
+    let base = ["agg", "-", "--time", "ts", "--time-unit", "ms", "--key", "key"];
+    let aggregates = ["--agg", "count as cnt,sum(value) as s,min(value) as mn,max(value) as mx"];
     for (golden_name, more) in [
-        (
-            "q_tumble",
-            &["--window", "1s", "--out-of-order", "500ms"][..],
-        ),
-        (
-            "q_slide",
-            &[
-                "--window",
-                "10s",
-                "--slide",
-                "1s",
-                "--out-of-order",
-                "500ms",
-            ],
-        ),
-        (
-            "q_tumble_late100",
-            &["--window", "1s", "--out-of-order", "100ms"],
-        ),
+        ("q_tumble", &["--window", "1s", "--out-of-order", "500ms"][..]),
+        ("q_slide", &["--window", "10s", "--slide", "1s", "--out-of-order", "500ms"]),
+        ("q_tumble_late100", &["--window", "1s", "--out-of-order", "100ms"]),
     ] {
         let expected = with_stamps(&text_of(&golden(&format!("w1/{golden_name}.csv.gz"))));
         for shards in ["1", "2"] {
@@ -191,10 +156,7 @@ fn late_records_come_out_as_they_were_read() {
     ];
     let actual = answer(&arguments, input);
     assert_eq!(bag(&actual).len(), 2, "{actual}");
-    assert_eq!(
-        std::fs::read_to_string(late).unwrap(),
-        "t,k,v\n15,b,\"3\"\n"
-    );
+    assert_eq!(std::fs::read_to_string(late).unwrap(), "t,k,v\n15,b,\"3\"\n");
 }
 
 #[test]
@@ -229,12 +191,7 @@ fn a_slide_that_does_not_divide_the_size_is_what_it_is_by_hand() {
         })
         .collect();
     // [-3,2) [0,5) [3,8) [6,11) [9,14)
-    let expected = [
-        ("23:59:57", 1),
-        ("00:00:00", 3),
-        ("00:00:03", 3),
-        ("00:00:06", 2),
-    ];
+    let expected = [("23:59:57", 1), ("00:00:00", 3), ("00:00:03", 3), ("00:00:06", 2)];
     let mut expected: Vec<_> = expected.map(|(at, n)| (at.to_owned(), n)).to_vec();
     expected.push(("00:00:09".to_owned(), 1));
     assert_eq!(counts, expected);
@@ -246,24 +203,12 @@ fn bad_requests_exit_with_2_and_say_how_to_mend() {
     for (more, part) in [
         (&["--window", "0s", "--agg", "count"][..], "above zero"),
         (&["--window", "-1h", "--agg", "count"], ""),
-        (
-            &["--window", "1h", "--slide", "2h", "--agg", "count"],
-            "at most 1h",
-        ),
+        (&["--window", "1h", "--slide", "2h", "--agg", "count"], "at most 1h"),
         (&["--window", "1h", "--agg", "cuont"], "count"),
         (&["--window", "1h", "--agg", "sum(vv)"], "did you mean 'v'"),
-        (
-            &["--window", "1h", "--agg", "count", "--wherre", "x"],
-            "--where",
-        ),
-        (
-            &["--window", "1h", "--agg", "count", "--where", "v +"],
-            "filter",
-        ),
-        (
-            &["--window", "1h", "--agg", "count", "--shards", "0"],
-            "shards",
-        ),
+        (&["--window", "1h", "--agg", "count", "--wherre", "x"], "--where"),
+        (&["--window", "1h", "--agg", "count", "--where", "v +"], "filter"),
+        (&["--window", "1h", "--agg", "count", "--shards", "0"], "shards"),
     ] {
         let (errors, code) = run(more);
         assert_eq!(code, Some(2), "{more:?}: {errors}");
@@ -273,30 +218,16 @@ fn bad_requests_exit_with_2_and_say_how_to_mend() {
 
 #[test]
 fn missing_files_exit_with_3_and_bad_data_with_1_when_strict() {
-    let missing = [
-        "agg",
-        "nowhere.csv",
-        "--time",
-        "t",
-        "--window",
-        "1h",
-        "--agg",
-        "count",
-    ];
+    let missing = ["agg", "nowhere.csv", "--time", "t", "--window", "1h", "--agg", "count"];
     let (errors, code) = refusal(&missing, b"");
     assert_eq!(code, Some(3), "{errors}");
     assert!(errors.contains("nowhere.csv"), "{errors}");
 
-    let base = [
-        "agg", "-", "--time", "t", "--window", "1h", "--agg", "count",
-    ];
+    let base = ["agg", "-", "--time", "t", "--window", "1h", "--agg", "count"];
     let data = b"t\n2013-01-01 05:17:00\nnoon\n";
     let (errors, code) = refusal(&base, data);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(
-        errors.contains("stdin:3:1") && errors.contains("1 malformed"),
-        "{errors}"
-    );
+    assert!(errors.contains("stdin:3:1") && errors.contains("1 malformed"), "{errors}");
     let (errors, code) = refusal(&[&base[..], &["--strict"]].concat(), data);
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("stdin:3:1"), "{errors}");
@@ -309,17 +240,9 @@ fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
     let mut input = String::from("t\n");
     (0..50).for_each(|n| input.push_str(&format!("2013-01-01 00:{n:02}:00\n")));
     input.insert_str(input.len() / 2 / 20 * 20 + 2, "2200-01-01 00:00:00\n");
-    let base = [
-        "agg", "-", "--time", "t", "--window", "1h", "--agg", "count",
-    ];
-    let (errors, _) = refusal(
-        &[&base[..], &["--max-jump", "1d"]].concat(),
-        input.as_bytes(),
-    );
-    assert!(
-        errors.contains("2200-01-01") && errors.contains(" 0 late"),
-        "{errors}"
-    );
+    let base = ["agg", "-", "--time", "t", "--window", "1h", "--agg", "count"];
+    let (errors, _) = refusal(&[&base[..], &["--max-jump", "1d"]].concat(), input.as_bytes());
+    assert!(errors.contains("2200-01-01") && errors.contains(" 0 late"), "{errors}");
     let (errors, _) = refusal(&base, input.as_bytes());
     assert!(!errors.contains(" 0 late"), "{errors}");
 }
@@ -330,9 +253,6 @@ fn the_doctor_reports() {
     assert!(output.status.success());
     for line in text(&output.stdout).lines() {
         let finding: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(
-            finding["name"].is_string() && finding["level"].is_string(),
-            "{line}"
-        );
+        assert!(finding["name"].is_string() && finding["level"].is_string(), "{line}");
     }
 }

@@ -95,11 +95,7 @@ fn check<A: Aggregate<Row, Output: Near>>(
     let join = |x, y| combined(aggregate, x, y);
     near(&join(aggregate.identity(), a.0), &a.0, "identity")?;
     near(&join(a.0, aggregate.identity()), &a.0, "identity")?;
-    near(
-        &join(join(a.0, b.0), c.0),
-        &join(a.0, join(b.0, c.0)),
-        "associative",
-    )?;
+    near(&join(join(a.0, b.0), c.0), &join(a.0, join(b.0, c.0)), "associative")?;
     near(&join(a.0, b.0), &join(b.0, a.0), "commutative")?;
     for row in b.1 {
         let lifted = aggregate.lift(row.moment, row);
@@ -110,11 +106,7 @@ fn check<A: Aggregate<Row, Output: Near>>(
     if aggregate.is_invertible() {
         let mut left = join(a.0, b.0);
         aggregate.subtract(&mut left, &b.0);
-        prop_assert_eq!(
-            bytemuck::bytes_of(&left),
-            bytemuck::bytes_of(&a.0),
-            "inverse"
-        );
+        prop_assert_eq!(bytemuck::bytes_of(&left), bytemuck::bytes_of(&a.0), "inverse");
     }
     Ok(())
 }
@@ -195,10 +187,7 @@ proptest! {
 
 fn of_floats<A: Aggregate<f64>>(aggregate: &A, values: &[f64]) -> A::Output {
     let mut partial = aggregate.identity();
-    let moment = Moment {
-        time: EventTime::EPOCH,
-        sequence: SourceSequence::new(0, 0),
-    };
+    let moment = Moment { time: EventTime::EPOCH, sequence: SourceSequence::new(0, 0) };
     for value in values {
         aggregate.fold(&mut partial, moment, value);
     }
@@ -208,11 +197,7 @@ fn of_floats<A: Aggregate<f64>>(aggregate: &A, values: &[f64]) -> A::Output {
 #[test]
 fn extremes_skip_nan_and_tell_the_zeros_apart() {
     let (least, greatest) = (Min::of(|x: &f64| *x), Max::of(|x: &f64| *x));
-    for values in [
-        [f64::NAN, 1.0, 2.0],
-        [1.0, -f64::NAN, 2.0],
-        [2.0, 1.0, f64::NAN],
-    ] {
+    for values in [[f64::NAN, 1.0, 2.0], [1.0, -f64::NAN, 2.0], [2.0, 1.0, f64::NAN]] {
         assert_eq!(of_floats(&least, &values).to_bits(), 1_f64.to_bits());
         assert_eq!(of_floats(&greatest, &values).to_bits(), 2_f64.to_bits());
     }
@@ -227,18 +212,12 @@ fn extremes_skip_nan_and_tell_the_zeros_apart() {
 fn sums_and_means_of_large_integers_do_not_overflow() {
     let aggregate = (Sum::of(|x: &i64| *x), Mean::of(|x: &i64| *x), Count);
     let mut partial = Aggregate::<i64>::identity(&aggregate);
-    let moment = Moment {
-        time: EventTime::EPOCH,
-        sequence: SourceSequence::new(0, 0),
-    };
+    let moment = Moment { time: EventTime::EPOCH, sequence: SourceSequence::new(0, 0) };
     for _ in 0..5 {
         aggregate.fold(&mut partial, moment, &i64::MAX);
     }
     let (total, mean, count) = Aggregate::<i64>::lower(&aggregate, &partial);
-    assert_eq!(
-        (total, mean, count),
-        (i128::from(i64::MAX) * 5, i64::MAX as f64, 5)
-    );
+    assert_eq!((total, mean, count), (i128::from(i64::MAX) * 5, i64::MAX as f64, 5));
 }
 
 #[test]
@@ -246,8 +225,5 @@ fn variance_keeps_its_digits_far_from_zero() {
     let values = [1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0];
     assert_eq!(of_floats(&Variance::of(|x: &f64| *x), &values), Some(30.0));
     assert_eq!(of_floats(&Variance::of(|x: &f64| *x), &[1.0]), None);
-    assert_eq!(
-        of_floats(&Variance::of_population(|x: &f64| *x), &[1.0]),
-        Some(0.0)
-    );
+    assert_eq!(of_floats(&Variance::of_population(|x: &f64| *x), &[1.0]), Some(0.0));
 }

@@ -20,20 +20,12 @@ pub struct Placed<V: Pod> {
 
 impl<V: Pod> Placed<V> {
     fn nowhere(time: i64) -> Self {
-        Self {
-            time,
-            sequence: 0,
-            value: V::zeroed(),
-        }
+        Self { time, sequence: 0, value: V::zeroed() }
     }
 
     #[inline(always)]
     fn new(moment: Moment, value: V) -> Self {
-        Self {
-            time: moment.time.as_nanos(),
-            sequence: moment.sequence.to_raw(),
-            value,
-        }
+        Self { time: moment.time.as_nanos(), sequence: moment.sequence.to_raw(), value }
     }
 
     /// By time, then source sequence. Rows without sequences may tie; the bytes of the value then

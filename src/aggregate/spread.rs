@@ -23,19 +23,11 @@ pub struct Moments {
 }
 
 impl Moments {
-    const NONE: Self = Self {
-        count: 0,
-        mean: 0.0,
-        squares: 0.0,
-    };
+    const NONE: Self = Self { count: 0, mean: 0.0, squares: 0.0 };
 
     #[inline(always)]
     fn of(value: Option<f64>) -> Self {
-        value.map_or(Self::NONE, |mean| Self {
-            count: 1,
-            mean,
-            squares: 0.0,
-        })
+        value.map_or(Self::NONE, |mean| Self { count: 1, mean, squares: 0.0 })
     }
 
     #[inline(always)]

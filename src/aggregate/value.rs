@@ -278,17 +278,11 @@ impl<T: Summable> Summable for Option<T> {
     type Sum = Present<T::Sum>;
     type Total = Option<T::Total>;
     const EXACT: bool = T::EXACT;
-    const ZERO: Self::Sum = Present {
-        count: 0,
-        partial: T::ZERO,
-    };
+    const ZERO: Self::Sum = Present { count: 0, partial: T::ZERO };
 
     #[inline(always)]
     fn widen(self) -> Self::Sum {
-        self.map_or(Self::ZERO, |value| Present {
-            count: 1,
-            partial: value.widen(),
-        })
+        self.map_or(Self::ZERO, |value| Present { count: 1, partial: value.widen() })
     }
 
     #[inline(always)]
@@ -334,22 +328,13 @@ impl<T: Averageable<Mean = f64>> Averageable for Option<T> {
 impl<T: Comparable> Comparable for Option<T> {
     type Extreme = Present<T::Extreme>;
     type Output = Option<T::Output>;
-    const NO_LEAST: Self::Extreme = Present {
-        count: 0,
-        partial: T::NO_LEAST,
-    };
-    const NO_GREATEST: Self::Extreme = Present {
-        count: 0,
-        partial: T::NO_GREATEST,
-    };
+    const NO_LEAST: Self::Extreme = Present { count: 0, partial: T::NO_LEAST };
+    const NO_GREATEST: Self::Extreme = Present { count: 0, partial: T::NO_GREATEST };
 
     #[inline(always)]
     fn extreme(self) -> Self::Extreme {
         // A null needs a partial that both `lesser` and `greater` skip; they look at the count.
-        self.map_or(Self::NO_LEAST, |value| Present {
-            count: 1,
-            partial: value.extreme(),
-        })
+        self.map_or(Self::NO_LEAST, |value| Present { count: 1, partial: value.extreme() })
     }
 
     #[inline(always)]
@@ -372,9 +357,6 @@ fn both<P: Pod>(a: Present<P>, b: Present<P>, choose: impl Fn(P, P) -> P) -> Pre
     match (a.count, b.count) {
         (_, 0) => a,
         (0, _) => b,
-        (n, m) => Present {
-            count: n + m,
-            partial: choose(a.partial, b.partial),
-        },
+        (n, m) => Present { count: n + m, partial: choose(a.partial, b.partial) },
     }
 }

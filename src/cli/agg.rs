@@ -38,13 +38,10 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
-    let inputs = arguments
-        .files
-        .iter()
-        .map(|path| match path.as_os_str() == OsStr::new("-") {
-            true => Input::Stdin,
-            false => Input::File(path.clone()),
-        });
+    let inputs = arguments.files.iter().map(|path| match path.as_os_str() == OsStr::new("-") {
+        true => Input::Stdin,
+        false => Input::File(path.clone()),
+    });
     let opened = open(&plan, inputs.collect(), tell)?;
     let outputs = Outputs::open(arguments, columns, opened.header.as_deref())?;
     let places: Vec<(String, ColumnPlace)> = plan
@@ -55,18 +52,9 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         .map(|(index, (input, kind))| (input.name.clone(), ColumnPlace { index, kind: *kind }))
         .collect();
     let schema = opened.schema;
-    let place = |name: &str| {
-        places
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, place)| *place)
-    };
-    let job = Job {
-        arguments,
-        spec,
-        opened,
-        outputs,
-    };
+    let place =
+        |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
+    let job = Job { arguments, spec, opened, outputs };
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
 }
 
@@ -91,10 +79,8 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         let Some(name) = call.measure.column() else {
             continue;
         };
-        let numeric = !matches!(
-            call.measure,
-            tidewheel::text::aggregates::Measure::Of(Function::Count, _)
-        );
+        let numeric =
+            !matches!(call.measure, tidewheel::text::aggregates::Measure::Of(Function::Count, _));
         match inputs.iter_mut().find(|input| input.name == *name) {
             Some(input) => {
                 if numeric && !input.numeric {
@@ -130,8 +116,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
 /// The format that the files' endings say; all must say the same.
 fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
     let is_json = |path: &std::path::PathBuf| {
-        path.extension()
-            .is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
+        path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
     };
     let json = arguments.files.iter().filter(|path| is_json(path)).count();
     match json {
@@ -146,10 +131,7 @@ fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
 
 /// The signals that stop the command: the number of the last one, zero if none came.
 fn signals() -> Result<Arc<AtomicUsize>, Failure> {
-    let (came, again) = (
-        Arc::new(AtomicUsize::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (came, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let register = |signal: i32| -> io::Result<()> {
         // The second one ends the process at once: it was asked twice.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
@@ -175,12 +157,7 @@ impl AggregatesVisitor for Job<'_> {
     type Output = Result<(), Failure>;
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
-        let Self {
-            arguments,
-            spec,
-            opened,
-            outputs,
-        } = self;
+        let Self { arguments, spec, opened, outputs } = self;
         let signals = signals()?;
         let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
             .out_of_order(arguments.out_of_order)
@@ -199,18 +176,15 @@ impl AggregatesVisitor for Job<'_> {
         if arguments.late.is_some() {
             pipeline = pipeline.with_late();
         }
-        let mut pipeline = pipeline
-            .runtime(arguments.runtime)
-            .idle_policy(arguments.idle_policy);
+        let mut pipeline = pipeline.runtime(arguments.runtime).idle_policy(arguments.idle_policy);
         if let Some(shards) = arguments.shards {
             pipeline = pipeline.shards(shards);
         }
         if let Some(keys) = arguments.live_keys {
             pipeline = pipeline.live_keys_max(keys);
         }
-        let (engine, results) = pipeline
-            .open()
-            .map_err(|error| Failure::Usage(error.to_string()))?;
+        let (engine, results) =
+            pipeline.open().map_err(|error| Failure::Usage(error.to_string()))?;
         let running = engine.start()?;
         follow(arguments, running, results, outputs, &signals)
     }
@@ -233,11 +207,7 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
                      other confirmed that time (--max-jump); it was left out"
                 );
             }
-            DeadLetter::TooLarge {
-                source,
-                record,
-                bytes,
-            } => eprintln!(
+            DeadLetter::TooLarge { source, record, bytes } => eprintln!(
                 "tidewheel: {source}: record {record} takes {bytes} bytes, more than fits; it was \
                  left out"
             ),
@@ -259,9 +229,7 @@ fn follow<const WORDS: usize>(
     let shards = running.metrics().shards.len();
     watch.say(&format!("{}, {shards} shards", running.runtime()));
     if shards > cores {
-        watch.say(&format!(
-            "{shards} shards share {cores} cores; more cores would be used"
-        ));
+        watch.say(&format!("{shards} shards share {cores} cores; more cores would be used"));
     }
     let mut stopped = false;
     loop {

@@ -117,12 +117,7 @@ pub(crate) struct Agg {
     pub(crate) no_header: bool,
 
     /// The names of CSV's columns.
-    #[arg(
-        long,
-        value_name = "NAME,..",
-        value_delimiter = ',',
-        requires = "no_header"
-    )]
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', requires = "no_header")]
     pub(crate) columns: Vec<String>,
 
     /// Stop at the first malformed record; otherwise they are counted and the first few told.
@@ -210,9 +205,8 @@ fn parse_input_format(text: &str) -> Result<InputFormat, String> {
 }
 
 fn parse_type(text: &str) -> Result<(String, DeclaredType), String> {
-    let (column, declared) = text
-        .rsplit_once('=')
-        .ok_or("write it like delay=f64: a column, '=' and a type")?;
+    let (column, declared) =
+        text.rsplit_once('=').ok_or("write it like delay=f64: a column, '=' and a type")?;
     let declared = match declared {
         "i64" => DeclaredType::Number(NumberKind::I64),
         "f64" => DeclaredType::Number(NumberKind::F64),

@@ -10,15 +10,13 @@ pub(crate) fn run(arguments: &Doctor) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     for finding in findings() {
         let written = match arguments.format {
-            DoctorFormat::Text => writeln!(
-                out,
-                "{:<8} {:<16} {}",
-                finding.level, finding.name, finding.found
-            )
-            .and_then(|()| match &finding.mend {
-                Some(mend) => writeln!(out, "{:<25} mend: {mend}", ""),
-                None => Ok(()),
-            }),
+            DoctorFormat::Text => {
+                writeln!(out, "{:<8} {:<16} {}", finding.level, finding.name, finding.found)
+                    .and_then(|()| match &finding.mend {
+                        Some(mend) => writeln!(out, "{:<25} mend: {mend}", ""),
+                        None => Ok(()),
+                    })
+            }
             DoctorFormat::Json => {
                 let line = serde_json::json!({
                     "name": finding.name,

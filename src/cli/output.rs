@@ -44,15 +44,11 @@ impl Outputs {
             late: None,
             late_name: String::new(),
         };
-        outputs
-            .results
-            .header()
-            .map_err(|error| outputs.failed(&error))?;
+        outputs.results.header().map_err(|error| outputs.failed(&error))?;
         if let Some(path) = &arguments.late {
             outputs.late_name = path.display().to_string();
             let mut late = LateWriter::new(BufWriter::new(create(path)?));
-            late.header(header)
-                .map_err(|error| Failure::writing(&outputs.late_name, &error))?;
+            late.header(header).map_err(|error| Failure::writing(&outputs.late_name, &error))?;
             outputs.late = Some(late);
         }
         Ok(outputs)
@@ -83,36 +79,24 @@ impl Outputs {
             return Ok(());
         };
         let text = late.row.text(late.heap);
-        writer
-            .record(text)
-            .map_err(|error| Failure::writing(&self.late_name, &error))
+        writer.record(text).map_err(|error| Failure::writing(&self.late_name, &error))
     }
 
     /// Lets a reader see what was written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.results.flush().map_err(|error| self.failed(&error))?;
         match &mut self.late {
-            Some(late) => late
-                .flush()
-                .map_err(|error| Failure::writing(&self.late_name, &error)),
+            Some(late) => late.flush().map_err(|error| Failure::writing(&self.late_name, &error)),
             None => Ok(()),
         }
     }
 
     /// Writes the rest.
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        let Self {
-            results,
-            results_name,
-            late,
-            late_name,
-        } = self;
-        results
-            .finish()
-            .map_err(|error| Failure::writing(&results_name, &error))?;
+        let Self { results, results_name, late, late_name } = self;
+        results.finish().map_err(|error| Failure::writing(&results_name, &error))?;
         if let Some(late) = late {
-            late.finish()
-                .map_err(|error| Failure::writing(&late_name, &error))?;
+            late.finish().map_err(|error| Failure::writing(&late_name, &error))?;
         }
         Ok(())
     }

@@ -23,23 +23,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(arguments: &Agg) -> Self {
-        let sizes = arguments
-            .files
-            .iter()
-            .map(|path| std::fs::metadata(path).ok());
-        let total: Option<u64> = sizes
-            .map(|size| {
-                size.filter(std::fs::Metadata::is_file)
-                    .map(|size| size.len())
-            })
-            .sum();
+        let sizes = arguments.files.iter().map(|path| std::fs::metadata(path).ok());
+        let total: Option<u64> =
+            sizes.map(|size| size.filter(std::fs::Metadata::is_file).map(|size| size.len())).sum();
         let wanted = std::io::stderr().is_terminal() && !arguments.follow;
         let style = ProgressStyle::with_template(
             "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
         );
-        let bar = total
-            .filter(|total| wanted && *total > 0)
-            .map(ProgressBar::new);
+        let bar = total.filter(|total| wanted && *total > 0).map(ProgressBar::new);
         if let (Some(bar), Ok(style)) = (&bar, style) {
             bar.set_style(style);
         }
@@ -81,19 +72,9 @@ impl Watch {
     }
 
     fn look_for_stall(&mut self, metrics: &Metrics) {
-        let lowest = metrics
-            .shards
-            .iter()
-            .map(|shard| shard.watermark)
-            .min()
-            .unwrap_or(i64::MIN);
+        let lowest = metrics.shards.iter().map(|shard| shard.watermark).min().unwrap_or(i64::MIN);
         let waiting = metrics.shards.iter().any(|shard| shard.live_keys > 0)
-            || metrics
-                .shards
-                .iter()
-                .map(|shard| shard.counted)
-                .sum::<u64>()
-                > metrics.results();
+            || metrics.shards.iter().map(|shard| shard.counted).sum::<u64>() > metrics.results();
         if lowest != self.stands.0 || !waiting {
             self.stands = (lowest, Instant::now(), false);
         } else if self.stands.1.elapsed() >= STALL && !self.stands.2 {

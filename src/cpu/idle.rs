@@ -49,11 +49,7 @@ pub struct IdleState {
 impl IdleState {
     /// A role that has just worked.
     pub const fn new(policy: IdlePolicy) -> Self {
-        Self {
-            policy,
-            looks: 0,
-            park: PARK_FIRST,
-        }
+        Self { policy, looks: 0, park: PARK_FIRST }
     }
 
     /// There was work: starts again from spinning.

@@ -187,15 +187,9 @@ mod linux {
         let known = answer[0] >> 8 & 0xff;
         let entries = &answer[2..][..known as usize];
         let supported = |op: u64| {
-            entries
-                .iter()
-                .any(|entry| entry & 0xff == op && entry >> 16 & SUPPORTED != 0)
+            entries.iter().any(|entry| entry & 0xff == op && entry >> 16 & SUPPORTED != 0)
         };
-        OPERATIONS
-            .iter()
-            .filter(|(op, _)| !supported(*op as u64))
-            .map(|(_, name)| *name)
-            .collect()
+        OPERATIONS.iter().filter(|(op, _)| !supported(*op as u64)).map(|(_, name)| *name).collect()
     }
 
     pub(super) fn enough_memlock(limit: Option<u64>) -> Result<(), IoUringRefusal> {

@@ -23,9 +23,7 @@ const FAILED: u64 = 2;
 impl StopSignal {
     /// A signal that nobody has raised.
     pub fn new() -> Self {
-        Self {
-            raised: Arc::new(AtomicU64::new(0)),
-        }
+        Self { raised: Arc::new(AtomicU64::new(0)) }
     }
 
     /// Raises it. A request after a failure changes nothing; a failure after a request is seen as

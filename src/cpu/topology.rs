@@ -56,10 +56,9 @@ impl Topology {
 fn allowed_cpus() -> Vec<Cpu> {
     use rustix::thread::{CpuSet, sched_getaffinity};
     match sched_getaffinity(None) {
-        Ok(set) => (0..CpuSet::MAX_CPU as u32)
-            .filter(|cpu| set.is_set(*cpu as usize))
-            .map(Cpu)
-            .collect(),
+        Ok(set) => {
+            (0..CpuSet::MAX_CPU as u32).filter(|cpu| set.is_set(*cpu as usize)).map(Cpu).collect()
+        }
         // More CPUs than the set's 1024 bits.
         Err(_) => counted_cpus(),
     }
@@ -72,9 +71,7 @@ fn allowed_cpus() -> Vec<Cpu> {
 
 fn counted_cpus() -> Vec<Cpu> {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
-    (0..u32::try_from(count).unwrap_or(u32::MAX))
-        .map(Cpu)
-        .collect()
+    (0..u32::try_from(count).unwrap_or(u32::MAX)).map(Cpu).collect()
 }
 
 /// Keeps the calling thread on `cpu` from now on.
@@ -88,10 +85,7 @@ pub fn pin_current_thread(cpu: Cpu) -> io::Result<()> {
     if cpu.0 as usize >= CpuSet::MAX_CPU {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!(
-                "{cpu} is beyond the {} CPUs that can be named",
-                CpuSet::MAX_CPU
-            ),
+            format!("{cpu} is beyond the {} CPUs that can be named", CpuSet::MAX_CPU),
         ));
     }
     let mut set = CpuSet::new();
@@ -167,10 +161,7 @@ mod tests {
         let topology = Topology::of([Cpu(6), Cpu(2), Cpu(6)]);
         assert_eq!(topology.cpus(), [Cpu(2), Cpu(6)]);
         let of = |shard| Placement::Pinned.cpu_of(shard, &topology);
-        assert_eq!(
-            [of(0), of(1), of(2)],
-            [Some(Cpu(2)), Some(Cpu(6)), Some(Cpu(2))]
-        );
+        assert_eq!([of(0), of(1), of(2)], [Some(Cpu(2)), Some(Cpu(6)), Some(Cpu(2))]);
         assert_eq!(Placement::Unpinned.cpu_of(0, &topology), None);
         assert_eq!(Topology::of([]).cpus(), [Cpu(0)]);
     }

@@ -37,9 +37,7 @@ where
 {
     pub(super) fn check(pipeline: Pipeline<S, P, A, M>) -> Result<Self, OpenError> {
         let sources = pipeline.stream.sources.len();
-        let shards = pipeline
-            .shards
-            .unwrap_or_else(|| Topology::detect().cpu_count());
+        let shards = pipeline.shards.unwrap_or_else(|| Topology::detect().cpu_count());
         let out = pipeline.stream.stage.out(&pipeline.stream.schema);
         let row = out.stride_words() * 8;
         let partial = size_of::<A::Partial>();
@@ -93,35 +91,17 @@ where
     M: OpenSink<P::Out, A>,
 {
     let Plan { pipeline, shards } = plan;
-    let Pipeline {
-        stream,
-        spec,
-        aggregate,
-        sink,
-        live_keys_max,
-        hasher,
-        settings,
-        ..
-    } = pipeline;
+    let Pipeline { stream, spec, aggregate, sink, live_keys_max, hasher, settings, .. } = pipeline;
     let out = stream.stage.out(&stream.schema);
-    let names: Vec<String> = stream
-        .sources
-        .iter()
-        .map(|source| source.name().into())
-        .collect();
+    let names: Vec<String> = stream.sources.iter().map(|source| source.name().into()).collect();
     let sources = names.len();
     let board = MeterBoard::new(names, shards);
     let bells: Vec<Bell> = (0..shards).map(|_| Bell::new()).collect();
     let (starts, ends) = lanes(&board, &bells, sources);
 
-    let meters: Vec<_> = (0..shards)
-        .map(|shard| (bells[shard].clone(), board.sink(shard)))
-        .collect();
-    let sink_plan = SinkPlan {
-        schema: &out,
-        aggregate: &aggregate,
-        shards: &meters,
-    };
+    let meters: Vec<_> =
+        (0..shards).map(|shard| (bells[shard].clone(), board.sink(shard))).collect();
+    let sink_plan = SinkPlan { schema: &out, aggregate: &aggregate, shards: &meters };
     let (sinks, handle) = sink.sinks(sink_plan);
 
     let clock = SystemClock::new();
@@ -130,10 +110,7 @@ where
     let mut cores: Vec<Core<S, P, A, M::Sink>> = Vec::new();
     for ((shard, ends), sink) in (0..).zip(ends).zip(sinks) {
         let index = usize::from(shard);
-        let limits = StoreLimits {
-            live_keys_max,
-            ..StoreLimits::default()
-        };
+        let limits = StoreLimits { live_keys_max, ..StoreLimits::default() };
         let parts = ShardParts {
             index: ShardIndex(shard),
             schema: out.clone(),
@@ -167,14 +144,7 @@ where
             schema: stream.schema.clone(),
             stage: stream.stage.clone(),
             out: out.clone(),
-            router: Router::new(
-                Routing {
-                    partition,
-                    hasher,
-                    extras,
-                },
-                starts,
-            ),
+            router: Router::new(Routing { partition, hasher, extras }, starts),
             spec,
             rules: stream.rules.clone(),
             partition,
@@ -183,23 +153,8 @@ where
         };
         let core = &mut cores[home];
         core.intakes.push((Intake::new(parts), board.source(index)));
-        core.locals.push(LocalRing::new(
-            lane_words(sources * shards),
-            FRAME_WORDS_MAX,
-        ));
+        core.locals.push(LocalRing::new(lane_words(sources * shards), FRAME_WORDS_MAX));
     }
-    let cores = cores
-        .into_iter()
-        .map(|core| Box::new(core) as Box<dyn CoreDuty>)
-        .collect();
-    Ok(M::opened(
-        Engine {
-            cores,
-            bells,
-            board,
-            stop,
-            settings,
-        },
-        handle,
-    ))
+    let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
+    Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
 }

@@ -142,9 +142,7 @@ async fn run_source(shared: Rc<Shared>, task: usize, sources: usize) {
 
 /// The shard's task. While nothing moves it is the only one awake, and steps the others too.
 async fn run_shard(shared: &Shared, task: usize, policy: IdlePolicy, bell: &Bell) {
-    let mut listener = bell
-        .listen()
-        .expect("a core's bell has one listener, its own task");
+    let mut listener = bell.listen().expect("a core's bell has one listener, its own task");
     let mut idle = IdleState::new(policy);
     loop {
         let progress = match shared.quiet.get() > task {

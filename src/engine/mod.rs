@@ -49,9 +49,7 @@ pub(crate) struct EngineSettings {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine")
-            .field("shards", &self.cores.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("shards", &self.cores.len()).finish_non_exhaustive()
     }
 }
 

@@ -70,24 +70,13 @@ impl Drop for Announcement {
 }
 
 pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
-    let Engine {
-        cores,
-        bells,
-        board,
-        stop,
-        settings,
-    } = engine;
+    let Engine { cores, bells, board, stop, settings } = engine;
     let mut choice =
         RuntimeChoice::choose(settings.runtime).map_err(EngineError::RuntimeRefused)?;
     let topology = Topology::detect();
     let stopper = Stopper { stop, bells };
     let (started, starts) = mpsc::channel();
-    let mut running = Running {
-        threads: Vec::new(),
-        stopper,
-        board,
-        choice: choice.clone(),
-    };
+    let mut running = Running { threads: Vec::new(), stopper, board, choice: choice.clone() };
     for (shard, core) in cores.into_iter().enumerate() {
         let start = Start {
             shard,
@@ -101,17 +90,11 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
         let thread = std::thread::Builder::new()
             .name(format!("tidewheel-{shard}"))
             .spawn(move || start.run())
-            .map_err(|error| EngineError::NoThread {
-                shard,
-                reason: error.to_string(),
-            })?;
+            .map_err(|error| EngineError::NoThread { shard, reason: error.to_string() })?;
         running.threads.push(thread);
     }
     for refusal in starts.iter().take(running.threads.len()).flatten() {
-        choice = RuntimeChoice {
-            glommio: false,
-            reason: refusal,
-        };
+        choice = RuntimeChoice { glommio: false, reason: refusal };
     }
     running.choice = choice;
     Ok(running)
@@ -122,10 +105,7 @@ impl Start {
     fn run(self) -> Result<(), EngineError> {
         let (shard, stopper) = (self.shard, self.stopper.clone());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run_core())).unwrap_or_else(|panic| {
-            Err(EngineError::Panicked {
-                shard,
-                message: message_of(&*panic),
-            })
+            Err(EngineError::Panicked { shard, message: message_of(&*panic) })
         });
         if outcome.is_err() {
             stopper.raise(StopReason::Failed);
@@ -198,10 +178,7 @@ impl Running {
         let mut outcome = Ok(());
         for (shard, thread) in std::mem::take(&mut self.threads).into_iter().enumerate() {
             let ended = thread.join().unwrap_or_else(|panic| {
-                Err(EngineError::Panicked {
-                    shard,
-                    message: message_of(&*panic),
-                })
+                Err(EngineError::Panicked { shard, message: message_of(&*panic) })
             });
             outcome = outcome.and(ended);
         }

@@ -27,10 +27,7 @@ pub struct RuntimeChoice {
 impl RuntimeChoice {
     /// Chooses; asks the kernel before glommio is touched.
     pub(super) fn choose(asked: Runtime) -> Result<Self, IoUringRefusal> {
-        let chosen = |glommio, reason: &str| Self {
-            glommio,
-            reason: reason.to_owned(),
-        };
+        let chosen = |glommio, reason: &str| Self { glommio, reason: reason.to_owned() };
         match (asked, io_uring_support()) {
             (Runtime::Threads, _) => Ok(chosen(false, "it was asked for")),
             (Runtime::Glommio, support) => support.map(|()| chosen(true, "it was asked for")),

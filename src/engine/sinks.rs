@@ -92,13 +92,7 @@ where
         for (bell, meter) in plan.shards {
             let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
             let (schema, meter) = (plan.schema.clone(), Arc::clone(meter));
-            sinks.push(LaneSink::new(
-                schema,
-                producer,
-                reader.clone(),
-                self.late,
-                meter,
-            ));
+            sinks.push(LaneSink::new(schema, producer, reader.clone(), self.late, meter));
             lanes.push((consumer, bell.clone()));
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);
@@ -120,13 +114,7 @@ impl<S: Schema, A: Aggregate<S::Row>> OpenSink<S, A> for Discarding {
     type Opened = Engine;
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Discard>, ()) {
-        (
-            plan.shards
-                .iter()
-                .map(|(_, meter)| Discard::new(Arc::clone(meter)))
-                .collect(),
-            (),
-        )
+        (plan.shards.iter().map(|(_, meter)| Discard::new(Arc::clone(meter))).collect(), ())
     }
 
     fn opened(engine: Engine, (): ()) -> Engine {

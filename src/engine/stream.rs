@@ -28,10 +28,7 @@ pub struct Stream<S: Schema, P> {
 impl<S: Schema, P> std::fmt::Debug for Stream<S, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
-        f.debug_struct("Stream")
-            .field("sources", &names)
-            .field("rules", &self.rules)
-            .finish()
+        f.debug_struct("Stream").field("sources", &names).field("rules", &self.rules).finish()
     }
 }
 
@@ -62,13 +59,7 @@ impl<S: Schema, P: Stage<S>> Stream<S, P> {
             idle_advance: false,
             jump: None,
         };
-        Self {
-            sources: sources.into_iter().collect(),
-            schema,
-            stage,
-            rules,
-            observer: None,
-        }
+        Self { sources: sources.into_iter().collect(), schema, stage, rules, observer: None }
     }
 
     /// How far out of order records come, within their partition: its watermark stays so far
@@ -177,11 +168,7 @@ impl<S: Schema, P: Stage<S>> Windowed<S, P> {
     where
         A: Aggregate<<P::Out as Schema>::Row>,
     {
-        Aggregated {
-            stream: self.stream,
-            spec: self.spec,
-            aggregate,
-        }
+        Aggregated { stream: self.stream, spec: self.spec, aggregate }
     }
 }
 
@@ -211,10 +198,7 @@ where
             + Send
             + 'static,
     {
-        self.pipeline(ForEach {
-            on_result,
-            on_late: |_| (),
-        })
+        self.pipeline(ForEach { on_result, on_late: |_| () })
     }
 
     /// Sends results to a handle, to be polled from any thread.
@@ -270,10 +254,7 @@ impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
             stream: self.stream,
             spec: self.spec,
             aggregate: self.aggregate,
-            sink: ForEach {
-                on_result: self.sink.on_result,
-                on_late,
-            },
+            sink: ForEach { on_result: self.sink.on_result, on_late },
             shards: self.shards,
             live_keys_max: self.live_keys_max,
             hasher: self.hasher,

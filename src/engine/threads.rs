@@ -21,9 +21,7 @@ pub(super) fn run(
     bell: &Bell,
     stop: &StopSignal,
 ) -> Result<(), EngineError> {
-    let mut listener = bell
-        .listen()
-        .expect("a core's bell has one listener, its own thread");
+    let mut listener = bell.listen().expect("a core's bell has one listener, its own thread");
     let mut idle = IdleState::new(idle);
     loop {
         if stop.reason() == Some(StopReason::Failed) {

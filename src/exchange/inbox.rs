@@ -30,12 +30,7 @@ pub struct Inbox {
 impl Inbox {
     /// Joins a shard to its lanes, in the order of the sources.
     pub fn new(ends: Vec<(LaneEnd, Arc<LaneMeter>)>) -> Self {
-        Self {
-            lanes: ends
-                .into_iter()
-                .map(|(end, meter)| Lane { end, meter })
-                .collect(),
-        }
+        Self { lanes: ends.into_iter().map(|(end, meter)| Lane { end, meter }).collect() }
     }
 
     /// How many lanes there are.

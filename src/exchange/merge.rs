@@ -110,10 +110,7 @@ impl WatermarkMerge {
     }
 
     fn reconsider(&mut self) -> Option<Watermark> {
-        let active = self
-            .lanes
-            .iter()
-            .filter(|lane| lane.state == LaneState::Active);
+        let active = self.lanes.iter().filter(|lane| lane.state == LaneState::Active);
         let next = match active.map(|lane| lane.watermark).min() {
             Some(lowest) => lowest,
             None if self.is_done() => Watermark::END,
@@ -123,12 +120,7 @@ impl WatermarkMerge {
     }
 
     fn follow_clock(&mut self, now: MonotonicNanos) -> Option<Watermark> {
-        if !self.idle_advance
-            || self
-                .lanes
-                .iter()
-                .any(|lane| lane.state == LaneState::Active)
-        {
+        if !self.idle_advance || self.lanes.iter().any(|lane| lane.state == LaneState::Active) {
             return None;
         }
         let (since, base) = *self.all_idle.get_or_insert((now, self.merged));
@@ -232,16 +224,8 @@ mod tests {
         merge.observe(0, at(30));
         assert_eq!(merge.judge(1, at(5)), at(30));
         assert_eq!(merge.observe(1, at(6)), None, "it did not go back");
-        assert_eq!(
-            merge.observe(0, at(40)),
-            None,
-            "the returned lane holds it at 30"
-        );
-        assert_eq!(
-            merge.judge(1, at(35)),
-            at(35),
-            "its own watermark counts once it is higher"
-        );
+        assert_eq!(merge.observe(0, at(40)), None, "the returned lane holds it at 30");
+        assert_eq!(merge.judge(1, at(35)), at(35), "its own watermark counts once it is higher");
         assert_eq!(merge.observe(1, at(50)), Some(at(40)));
     }
 
@@ -259,24 +243,12 @@ mod tests {
         merge.observe(0, at(10));
         merge.observe(1, at(5));
         assert_eq!(merge.idle(1, MonotonicNanos(100)), Some(at(10)));
-        assert_eq!(
-            merge.idle(1, MonotonicNanos(150)),
-            None,
-            "one lane is active"
-        );
+        assert_eq!(merge.idle(1, MonotonicNanos(150)), None, "one lane is active");
         assert_eq!(merge.idle(0, MonotonicNanos(200)), None);
         assert_eq!(merge.idle(1, MonotonicNanos(230)), Some(at(40)));
-        assert_eq!(
-            merge.idle(0, MonotonicNanos(220)),
-            None,
-            "an older reading changes nothing"
-        );
+        assert_eq!(merge.idle(0, MonotonicNanos(220)), None, "an older reading changes nothing");
         assert_eq!(merge.judge(0, at(12)), at(40));
-        assert_eq!(
-            merge.idle(1, MonotonicNanos(500)),
-            None,
-            "lane 0 is active again"
-        );
+        assert_eq!(merge.idle(1, MonotonicNanos(500)), None, "lane 0 is active again");
         assert_eq!(merge.idle(0, MonotonicNanos(600)), None);
         assert_eq!(merge.idle(0, MonotonicNanos(610)), Some(at(50)));
     }

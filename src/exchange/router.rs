@@ -65,17 +65,8 @@ pub struct Round<'r> {
 impl Router {
     /// Joins a source to its lanes, in the order of the shards.
     pub fn new(routing: Routing, starts: Vec<(LaneStart, Arc<LaneMeter>)>) -> Self {
-        let lane = |(start, meter)| Lane {
-            start,
-            tail: Tail::default(),
-            rows: 0,
-            meter,
-        };
-        Self {
-            routing,
-            lanes: starts.into_iter().map(lane).collect(),
-            open: Vec::new(),
-        }
+        let lane = |(start, meter)| Lane { start, tail: Tail::default(), rows: 0, meter };
+        Self { routing, lanes: starts.into_iter().map(lane).collect(), open: Vec::new() }
     }
 
     /// Opens a round: `stride` words a row, to be judged by `watermark`. `None` when a lane is
@@ -93,9 +84,7 @@ impl Router {
             let (claim, bell) = match &mut lane.start {
                 LaneStart::Ring(producer, bell) => (producer.claim(FRAME_WORDS_MAX), Some(&*bell)),
                 LaneStart::Local => {
-                    let ring = local
-                        .take()
-                        .expect("a source shares one lane with its core");
+                    let ring = local.take().expect("a source shares one lane with its core");
                     (ring.claim(FRAME_WORDS_MAX), None)
                 }
             };
@@ -106,20 +95,10 @@ impl Router {
             header.lane_sequence = lane.rows;
             let extras = self.routing.extras;
             let writer = FrameWriter::begin(claim, &mut lane.tail, header, stride, extras);
-            lanes.push(OpenLane {
-                writer,
-                rows: &mut lane.rows,
-                bell,
-                meter: &lane.meter,
-            });
+            lanes.push(OpenLane { writer, rows: &mut lane.rows, bell, meter: &lane.meter });
         }
         let shards = u16::try_from(lanes.len()).expect("shards are counted in 16 bits");
-        Some(Round {
-            hasher: self.routing.hasher,
-            shards,
-            lanes,
-            spare: &mut self.open,
-        })
+        Some(Round { hasher: self.routing.hasher, shards, lanes, spare: &mut self.open })
     }
 
     /// Sends a frame without rows down every lane. `false` when a lane is full; nothing has been
@@ -152,10 +131,7 @@ impl Router {
 /// An empty vector of another lifetime in the same memory.
 fn reuse<'b>(mut lanes: Vec<OpenLane<'_>>) -> Vec<OpenLane<'b>> {
     lanes.clear();
-    lanes
-        .into_iter()
-        .map(|_| unreachable!("the vector is empty"))
-        .collect()
+    lanes.into_iter().map(|_| unreachable!("the vector is empty")).collect()
 }
 
 impl Round<'_> {
@@ -165,9 +141,7 @@ impl Round<'_> {
     pub fn push<S: Schema>(&mut self, schema: &S, row: &S::Row, heap: &[u8], stamp: Stamp) -> bool {
         let shard = match self.shards {
             1 => 0,
-            shards => S::Key::route(self.hasher, schema.key(row, heap))
-                .shard(shards)
-                .index(),
+            shards => S::Key::route(self.hasher, schema.key(row, heap)).shard(shards).index(),
         };
         let writer = &mut self.lanes[shard].writer;
         if !writer.has_room(schema.tail_bytes(row)) {
@@ -184,16 +158,9 @@ impl Round<'_> {
     }
 
     fn finish(self, without_rows: Option<FrameKind>, advances: Watermark, stamp: u64) {
-        let Self {
-            mut lanes, spare, ..
-        } = self;
+        let Self { mut lanes, spare, .. } = self;
         for lane in lanes.drain(..) {
-            let OpenLane {
-                mut writer,
-                rows,
-                bell,
-                meter,
-            } = lane;
+            let OpenLane { mut writer, rows, bell, meter } = lane;
             let count = writer.count();
             if count == 0 {
                 let Some(kind) = without_rows else { continue };

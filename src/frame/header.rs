@@ -112,11 +112,8 @@ impl Extras {
     /// One `u32` a row: how far the row's source sequence is past the header's.
     pub const SOURCE_SEQUENCE: Self = Self(4);
 
-    const ALL: [(Self, usize); 3] = [
-        (Self::OPERATION, 1),
-        (Self::ROW_WATERMARK, 4),
-        (Self::SOURCE_SEQUENCE, 4),
-    ];
+    const ALL: [(Self, usize); 3] =
+        [(Self::OPERATION, 1), (Self::ROW_WATERMARK, 4), (Self::SOURCE_SEQUENCE, 4)];
 
     /// Both.
     #[must_use]

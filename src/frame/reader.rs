@@ -55,10 +55,7 @@ impl<'a> Frame<'a> {
     /// A frame from outside: every claim of its header is checked, and the checksum if `crc` is
     /// set. Words after its end are left alone.
     pub fn parse(words: &'a [u64], crc: bool) -> Result<Self, FrameError> {
-        let cut_short = |expected| FrameError::CutShort {
-            expected,
-            found: words.len(),
-        };
+        let cut_short = |expected| FrameError::CutShort { expected, found: words.len() };
         if words.len() < HEADER_WORDS {
             return Err(cut_short(HEADER_WORDS));
         }
@@ -69,9 +66,7 @@ impl<'a> Frame<'a> {
         if length < HEADER_WORDS {
             return Err(FrameError::Inconsistent);
         }
-        let frame = Self {
-            words: &words[..length],
-        };
+        let frame = Self { words: &words[..length] };
         let header = frame.header();
         let known = header.kind().is_some() && header.known_extras();
         if !known || header.version() != FrameHeader::VERSION {
@@ -84,10 +79,7 @@ impl<'a> Frame<'a> {
         }
         let computed = if crc { frame.checksum() } else { header.crc };
         if computed != header.crc {
-            return Err(FrameError::Checksum {
-                found: header.crc,
-                computed,
-            });
+            return Err(FrameError::Checksum { found: header.crc, computed });
         }
         Ok(frame)
     }
@@ -141,14 +133,12 @@ impl<'a> Frame<'a> {
 
     /// The column of source sequences: each row's distance from the header's.
     pub fn source_sequences(&self) -> Option<&'a [u32]> {
-        self.column(Extras::SOURCE_SEQUENCE, 4)
-            .map(bytemuck::cast_slice)
+        self.column(Extras::SOURCE_SEQUENCE, 4).map(bytemuck::cast_slice)
     }
 
     /// The column of row watermarks, in ticks past the header's.
     pub fn row_watermarks(&self) -> Option<&'a [u32]> {
-        self.column(Extras::ROW_WATERMARK, 4)
-            .map(bytemuck::cast_slice)
+        self.column(Extras::ROW_WATERMARK, 4).map(bytemuck::cast_slice)
     }
 
     /// The column of operations.
@@ -160,7 +150,6 @@ impl<'a> Frame<'a> {
     #[inline]
     pub fn source_sequence(&self, index: usize) -> SourceSequence {
         let first = SourceSequence::from_raw(self.header().source_sequence);
-        self.source_sequences()
-            .map_or(first, |deltas| first.plus(deltas[index]))
+        self.source_sequences().map_or(first, |deltas| first.plus(deltas[index]))
     }
 }

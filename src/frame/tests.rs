@@ -34,15 +34,11 @@ fn write(rows: &[(i64, Vec<u8>, Option<u64>)], extras: Extras) -> Vec<u64> {
 
 fn extras() -> impl Strategy<Value = Extras> {
     (0_u8..8).prop_map(|bits| {
-        [
-            Extras::OPERATION,
-            Extras::ROW_WATERMARK,
-            Extras::SOURCE_SEQUENCE,
-        ]
-        .into_iter()
-        .enumerate()
-        .filter(|(bit, _)| bits >> bit & 1 == 1)
-        .fold(Extras::NONE, |all, (_, one)| all.and(one))
+        [Extras::OPERATION, Extras::ROW_WATERMARK, Extras::SOURCE_SEQUENCE]
+            .into_iter()
+            .enumerate()
+            .filter(|(bit, _)| bits >> bit & 1 == 1)
+            .fold(Extras::NONE, |all, (_, one)| all.and(one))
     })
 }
 
@@ -75,7 +71,8 @@ proptest! {
         let operations: Vec<u8> = numbers.iter().map(|n| (n % 4) as u8).collect();
         prop_assert_eq!(frame.row_watermarks(),
             extras.has(Extras::ROW_WATERMARK).then_some(&numbers[..]));
-        prop_assert_eq!(frame.operations(), extras.has(Extras::OPERATION).then_some(&operations[..]));
+        let operations = extras.has(Extras::OPERATION).then_some(&operations[..]);
+        prop_assert_eq!(frame.operations(), operations);
     }
 
     #[test]
@@ -107,12 +104,6 @@ fn a_frame_says_when_it_is_full() {
     let header = FrameHeader::new(FrameKind::Records, Watermark::START);
     let writer = FrameWriter::begin(&mut words[..], &mut tail, header, 4, Extras::NONE);
     assert!(writer.has_room(0) && writer.has_room(8) && !writer.has_room(9));
-    let writer = FrameWriter::begin(
-        &mut words[..],
-        &mut tail,
-        header,
-        4,
-        Extras::SOURCE_SEQUENCE,
-    );
+    let writer = FrameWriter::begin(&mut words[..], &mut tail, header, 4, Extras::SOURCE_SEQUENCE);
     assert!(writer.has_room(0) && !writer.has_room(1));
 }

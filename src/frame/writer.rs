@@ -58,22 +58,11 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         stride: usize,
         extras: Extras,
     ) -> Self {
-        assert!(
-            words.len() >= HEADER_WORDS,
-            "a frame has room for its header"
-        );
+        assert!(words.len() >= HEADER_WORDS, "a frame has room for its header");
         tail.clear();
         header.set_extras(extras);
         header.stride = u16::try_from(stride).expect("a stride fits a header");
-        Self {
-            words,
-            tail,
-            header,
-            extras,
-            stride,
-            at: HEADER_WORDS,
-            count: 0,
-        }
+        Self { words, tail, header, extras, stride, at: HEADER_WORDS, count: 0 }
     }
 
     /// Rows so far.
@@ -111,10 +100,7 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
     /// Adds a row, for which there is room, that `lay` writes itself.
     #[inline]
     pub fn push_with(&mut self, lay: impl FnOnce(&mut [u64], &mut Vec<u8>)) {
-        lay(
-            &mut self.words[self.at..][..self.stride],
-            &mut self.tail.heap,
-        );
+        lay(&mut self.words[self.at..][..self.stride], &mut self.tail.heap);
         self.stamp(Stamp::default());
     }
 
@@ -133,9 +119,7 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         }
         if self.extras.has(Extras::SOURCE_SEQUENCE) {
             let delta = stamp.sequence.to_raw() - self.header.source_sequence;
-            self.tail
-                .sequences
-                .push(u32::try_from(delta).expect("a frame spans few records"));
+            self.tail.sequences.push(u32::try_from(delta).expect("a frame spans few records"));
         }
         if self.extras.has(Extras::ROW_WATERMARK) {
             self.tail.row_watermarks.push(stamp.row_watermark);
@@ -164,14 +148,8 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
     fn lay_tail(&mut self) {
         let columns: [(Extras, &[u8]); 3] = [
             (Extras::OPERATION, &self.tail.operations),
-            (
-                Extras::ROW_WATERMARK,
-                bytemuck::cast_slice(&self.tail.row_watermarks),
-            ),
-            (
-                Extras::SOURCE_SEQUENCE,
-                bytemuck::cast_slice(&self.tail.sequences),
-            ),
+            (Extras::ROW_WATERMARK, bytemuck::cast_slice(&self.tail.row_watermarks)),
+            (Extras::SOURCE_SEQUENCE, bytemuck::cast_slice(&self.tail.sequences)),
         ];
         let parts = columns
             .into_iter()

@@ -42,23 +42,14 @@ pub struct LatencyReader {
 
 /// The two ends of one record of latencies.
 pub fn latency() -> (LatencyWriter, LatencyReader) {
-    let exchange = Arc::new(Exchange {
-        newest: ArrayQueue::new(1),
-        used: ArrayQueue::new(2),
-    });
+    let exchange = Arc::new(Exchange { newest: ArrayQueue::new(1), used: ArrayQueue::new(2) });
     let writer = LatencyWriter {
         histogram: empty(),
         exchange: Arc::clone(&exchange),
         published: MonotonicNanos(0),
         dirty: false,
     };
-    (
-        writer,
-        LatencyReader {
-            newest: Box::new(empty()),
-            exchange,
-        },
-    )
+    (writer, LatencyReader { newest: Box::new(empty()), exchange })
 }
 
 impl LatencyWriter {
@@ -79,14 +70,9 @@ impl LatencyWriter {
 
     /// Lets readers see all that was recorded.
     pub fn publish_last(&mut self) {
-        let mut copy = self
-            .exchange
-            .used
-            .pop()
-            .unwrap_or_else(|| Box::new(empty()));
+        let mut copy = self.exchange.used.pop().unwrap_or_else(|| Box::new(empty()));
         copy.reset();
-        copy.add(&self.histogram)
-            .expect("all histograms have one shape");
+        copy.add(&self.histogram).expect("all histograms have one shape");
         if let Some(unread) = self.exchange.newest.force_push(copy) {
             // Kept for the next copy; a full queue has others.
             let _ = self.exchange.used.push(unread);

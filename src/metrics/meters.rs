@@ -58,7 +58,9 @@ impl Gauge {
 }
 
 macro_rules! meter {
-    ($(#[$about:meta])* $name:ident => $counts:ident { $($(#[$what:meta])* $field:ident: $kind:ident),* $(,)? }) => {
+    ($(#[$about:meta])* $name:ident => $counts:ident {
+        $($(#[$what:meta])* $field:ident: $kind:ident),* $(,)?
+    }) => {
         $(#[$about])*
         #[derive(Debug)]
         pub struct $name {
@@ -177,17 +179,13 @@ impl MeterBoard {
     /// Meters for sources of these names and so many shards.
     pub fn new(names: Vec<String>, shards: usize) -> Arc<Self> {
         let sources = names.len();
-        let (writers, readers) = (0..shards)
-            .map(|_| latency())
-            .map(|(writer, reader)| (Some(writer), reader))
-            .unzip();
+        let (writers, readers) =
+            (0..shards).map(|_| latency()).map(|(writer, reader)| (Some(writer), reader)).unzip();
         Arc::new(Self {
             started: Instant::now(),
             names,
             sources: (0..sources).map(|_| Arc::new(SourceMeter::new())).collect(),
-            lanes: (0..sources * shards)
-                .map(|_| Arc::new(LaneMeter::new()))
-                .collect(),
+            lanes: (0..sources * shards).map(|_| Arc::new(LaneMeter::new())).collect(),
             shards: (0..shards).map(|_| Arc::new(ShardMeter::new())).collect(),
             sinks: (0..shards).map(|_| Arc::new(SinkMeter::new())).collect(),
             writers: Mutex::new(writers),
@@ -221,9 +219,7 @@ impl MeterBoard {
     /// When it is asked for twice: a writer has one owner.
     pub fn latency_writer(&self, shard: usize) -> LatencyWriter {
         let mut writers = self.writers.lock().expect("nobody panics while holding it");
-        writers[shard]
-            .take()
-            .expect("a shard takes its writer once")
+        writers[shard].take().expect("a shard takes its writer once")
     }
 
     /// What has been counted so far.
@@ -231,15 +227,9 @@ impl MeterBoard {
         let mut readers = self.readers.lock().expect("nobody panics while holding it");
         let mut close = super::latency::empty();
         for reader in readers.iter_mut() {
-            close
-                .add(reader.newest())
-                .expect("all histograms have one shape");
+            close.add(reader.newest()).expect("all histograms have one shape");
         }
-        let sources = self
-            .names
-            .iter()
-            .cloned()
-            .zip(self.sources.iter().map(|m| m.read()));
+        let sources = self.names.iter().cloned().zip(self.sources.iter().map(|m| m.read()));
         Metrics {
             elapsed: self.started.elapsed(),
             sources: sources.collect(),

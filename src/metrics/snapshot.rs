@@ -156,25 +156,16 @@ impl Metrics {
     /// The source whose watermark is the lowest, and how far it is behind the highest time read:
     /// what holds windows open.
     pub fn slowest_source(&self) -> Option<(&str, Duration)> {
-        let started = self
-            .sources
-            .iter()
-            .filter(|(_, source)| source.watermark != i64::MIN);
+        let started = self.sources.iter().filter(|(_, source)| source.watermark != i64::MIN);
         let (name, slowest) = started.min_by_key(|(_, source)| source.watermark)?;
-        let highest = self
-            .sources
-            .iter()
-            .map(|(_, source)| source.max_time)
-            .max()?;
+        let highest = self.sources.iter().map(|(_, source)| source.max_time).max()?;
         let lag = highest.saturating_sub(slowest.watermark).max(0);
         Some((name, Duration::from_nanos(lag.unsigned_abs())))
     }
 
     /// How fast it went since an earlier moment.
     pub fn since(&self, earlier: &Self) -> Rates {
-        let seconds = (self.elapsed.saturating_sub(earlier.elapsed))
-            .as_secs_f64()
-            .max(1e-9);
+        let seconds = (self.elapsed.saturating_sub(earlier.elapsed)).as_secs_f64().max(1e-9);
         let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
         let nanos =
             |metrics: &Self, field: fn(&ShardCounts) -> u64, of: fn(&SourceCounts) -> u64| {
@@ -230,11 +221,8 @@ impl Metrics {
         let rates = self.since(earlier);
         let lag = self.slowest_source().map_or(Duration::ZERO, |(_, lag)| lag);
         let micros = |nanos: u64| nanos as f64 / 1e3;
-        let in_flight: u64 = self
-            .lanes
-            .iter()
-            .map(|lane| lane.routed.saturating_sub(lane.received))
-            .sum();
+        let in_flight: u64 =
+            self.lanes.iter().map(|lane| lane.routed.saturating_sub(lane.received)).sum();
         format!(
             "{:.0} records/s, {:.1} MB/s, watermark lag {lag:.1?}, in flight {in_flight}, late {}, \
              malformed {}, busy {:.0} %, blocked {:.0} %, close p50 {:.1} µs p99 {:.1} µs p99.99 \

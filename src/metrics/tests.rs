@@ -11,32 +11,14 @@ fn a_ledger_names_what_does_not_balance() {
     board.source(0).read.set(10);
     board.source(0).routed.set(7);
     board.source(0).filtered.set(2);
-    assert!(
-        board
-            .snapshot()
-            .ledger()
-            .to_string()
-            .contains("a.csv: read 10")
-    );
+    assert!(board.snapshot().ledger().to_string().contains("a.csv: read 10"));
     board.source(0).dead_letter.set(1);
     board.lane(0, 1).routed.set(7);
-    assert!(
-        board
-            .snapshot()
-            .ledger()
-            .to_string()
-            .contains("lane 1: routed 7")
-    );
+    assert!(board.snapshot().ledger().to_string().contains("lane 1: routed 7"));
     board.lane(0, 1).received.set(7);
     board.shard(1).received.set(7);
     board.shard(1).counted.set(5);
-    assert!(
-        board
-            .snapshot()
-            .ledger()
-            .to_string()
-            .contains("shard 1: received 7")
-    );
+    assert!(board.snapshot().ledger().to_string().contains("shard 1: received 7"));
     board.shard(1).late.set(2);
     assert!(board.snapshot().ledger().is_balanced());
 }

@@ -50,11 +50,7 @@ impl<S: Schema> Stage<S> for Pass {
         heap: &[u8],
         place: &mut impl FnMut(&S::Row, &[u8]) -> bool,
     ) -> Applied {
-        if place(row, heap) {
-            Applied::Placed(1)
-        } else {
-            Applied::NoRoom
-        }
+        if place(row, heap) { Applied::Placed(1) } else { Applied::NoRoom }
     }
 }
 
@@ -94,10 +90,7 @@ pub struct Filter<F> {
 impl<F> Filter<F> {
     /// A filter by `accepts`.
     pub const fn new(accepts: F) -> Self {
-        Self {
-            accepts,
-            accepted: false,
-        }
+        Self { accepts, accepted: false }
     }
 }
 
@@ -119,11 +112,7 @@ impl<T: Record, F: FnMut(&T) -> bool + Send> Stage<Typed<T>> for Filter<F> {
             return Applied::Placed(0);
         }
         self.accepted = !place(row, heap);
-        if self.accepted {
-            Applied::NoRoom
-        } else {
-            Applied::Placed(1)
-        }
+        if self.accepted { Applied::NoRoom } else { Applied::Placed(1) }
     }
 }
 
@@ -177,12 +166,7 @@ pub struct FlatMap<F, U> {
 impl<F, U> FlatMap<F, U> {
     /// An expansion by `expand`, which appends a row's outputs to the vector that it is given.
     pub const fn new(expand: F) -> Self {
-        Self {
-            expand,
-            outputs: Vec::new(),
-            placed: 0,
-            resuming: false,
-        }
+        Self { expand, outputs: Vec::new(), placed: 0, resuming: false }
     }
 }
 
@@ -234,11 +218,7 @@ pub struct Then<A, B> {
 impl<A, B> Then<A, B> {
     /// `first`, then `second`.
     pub const fn new(first: A, second: B) -> Self {
-        Self {
-            first,
-            second,
-            placed: 0,
-        }
+        Self { first, second, placed: 0 }
     }
 }
 
@@ -257,15 +237,14 @@ impl<S: Schema, A: Stage<S>, B: Stage<A::Out>> Stage<S> for Then<A, B> {
         place: &mut impl FnMut(&<B::Out as Schema>::Row, &[u8]) -> bool,
     ) -> Applied {
         let (second, placed) = (&mut self.second, &mut self.placed);
-        let applied = self.first.apply(row, heap, &mut |row, heap| match second
-            .apply(row, heap, place)
-        {
-            Applied::Placed(rows) => {
-                *placed += rows;
-                true
-            }
-            Applied::NoRoom => false,
-        });
+        let applied =
+            self.first.apply(row, heap, &mut |row, heap| match second.apply(row, heap, place) {
+                Applied::Placed(rows) => {
+                    *placed += rows;
+                    true
+                }
+                Applied::NoRoom => false,
+            });
         match applied {
             Applied::Placed(_) => Applied::Placed(std::mem::take(placed)),
             Applied::NoRoom => Applied::NoRoom,

@@ -12,10 +12,7 @@ pub struct HeapRef {
 
 impl HeapRef {
     /// Nothing, anywhere.
-    pub const EMPTY: Self = Self {
-        offset: 0,
-        length: 0,
-    };
+    pub const EMPTY: Self = Self { offset: 0, length: 0 };
 
     /// Appends bytes to a heap and says where they lie.
     #[inline]
@@ -54,10 +51,7 @@ impl HeapRef {
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // the two halves of a word
     pub const fn from_raw(raw: u64) -> Self {
-        Self {
-            offset: raw as u32,
-            length: (raw >> 32) as u32,
-        }
+        Self { offset: raw as u32, length: (raw >> 32) as u32 }
     }
 }
 
@@ -154,11 +148,7 @@ pub struct ColumnRows {
 impl ColumnRows {
     /// An empty batch.
     pub const fn new(schema: Columns) -> Self {
-        Self {
-            schema,
-            words: Vec::new(),
-            heap: Vec::new(),
-        }
+        Self { schema, words: Vec::new(), heap: Vec::new() }
     }
 
     /// Forgets the rows, keeps the memory.
@@ -240,10 +230,7 @@ impl ColumnRows {
 
     /// The rows, to be handed over.
     pub fn batch(&self) -> ColumnsBatch<'_> {
-        ColumnsBatch {
-            words: &self.words,
-            heap: &self.heap,
-        }
+        ColumnsBatch { words: &self.words, heap: &self.heap }
     }
 }
 
@@ -331,12 +318,7 @@ mod tests {
         let batch = rows.batch();
         assert_eq!(schema.rows(batch), 2);
         let (mut words, mut tail) = (vec![0; schema.stride_words()], b"before".to_vec());
-        schema.lay(
-            schema.row(batch, 1),
-            schema.heap(batch),
-            &mut words,
-            &mut tail,
-        );
+        schema.lay(schema.row(batch, 1), schema.heap(batch), &mut words, &mut tail);
         let row = schema.view(&words);
         assert_eq!(row.event_time(), EventTime::from_nanos(7));
         assert_eq!(schema.key(row, &tail), b"second");

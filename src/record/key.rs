@@ -78,14 +78,8 @@ mod tests {
     #[test]
     fn the_hash_of_version_1_is_what_it_was() {
         let hasher = RouteHasher::default();
-        assert_eq!(
-            hasher.hash(b"").to_raw(),
-            xxh3_64_with_seed(b"", RouteHasher::DEFAULT_SEED)
-        );
-        assert_eq!(
-            RouteHasher::with_seed(0).hash(b"").to_raw(),
-            0x2d06_8005_38d3_94c2
-        );
+        assert_eq!(hasher.hash(b"").to_raw(), xxh3_64_with_seed(b"", RouteHasher::DEFAULT_SEED));
+        assert_eq!(RouteHasher::with_seed(0).hash(b"").to_raw(), 0x2d06_8005_38d3_94c2);
         assert_ne!(hasher.hash(b"UA"), hasher.hash(b"AA"));
     }
 
@@ -98,10 +92,7 @@ mod tests {
                 owned[hasher.hash(&key.to_le_bytes()).shard(shards).index()] += 1;
             }
             let fair = 100_000 / u32::from(shards);
-            assert!(
-                owned.iter().all(|n| *n > fair * 3 / 4 && *n < fair * 5 / 4),
-                "{owned:?}"
-            );
+            assert!(owned.iter().all(|n| *n > fair * 3 / 4 && *n < fair * 5 / 4), "{owned:?}");
         }
     }
 }

@@ -232,10 +232,7 @@ mod tests {
             parts.iter().for_each(|part| push_key_part(&mut key, *part));
             key
         };
-        assert_ne!(
-            key(&[Some(b"ab"), Some(b"c")]),
-            key(&[Some(b"a"), Some(b"bc")])
-        );
+        assert_ne!(key(&[Some(b"ab"), Some(b"c")]), key(&[Some(b"a"), Some(b"bc")]));
         assert_ne!(key(&[Some(b""), None]), key(&[None, Some(b"")]));
         let parts: [Option<&[u8]>; 3] = [Some(b"007"), None, Some(b"")];
         assert!(KeyParts::new(&key(&parts)).eq(parts));

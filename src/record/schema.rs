@@ -47,15 +47,9 @@ impl<T: Record> Typed<T> {
     /// The schema of `T`.
     pub const fn new() -> Self {
         const {
-            assert!(
-                align_of::<T>() <= 8,
-                "a record's alignment is at most 8 bytes"
-            );
+            assert!(align_of::<T>() <= 8, "a record's alignment is at most 8 bytes");
             assert!(size_of::<T>() > 0, "a record has at least one byte");
-            assert!(
-                size_of::<T>() <= crate::limits::RECORD_BYTES_MAX,
-                "a record fits a frame"
-            );
+            assert!(size_of::<T>() <= crate::limits::RECORD_BYTES_MAX, "a record fits a frame");
         };
         Self(PhantomData)
     }

@@ -49,13 +49,7 @@ impl<'p, T> Claim<'p, T> {
         lane: Lane<'p>,
         writing: Writing,
     ) -> Self {
-        Self {
-            slots,
-            written,
-            lane,
-            writing,
-            end: PhantomData,
-        }
+        Self { slots, written, lane, writing, end: PhantomData }
     }
 
     /// Hands the first `used` slots to the consumer, as one unit; the rest of the claim never

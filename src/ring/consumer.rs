@@ -18,12 +18,7 @@ pub struct Consumer<T> {
 
 impl<T> Consumer<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
-        Self {
-            shared,
-            read: 0,
-            written_seen: 0,
-            reading: Reading::default(),
-        }
+        Self { shared, read: 0, written_seen: 0, reading: Reading::default() }
     }
 
     /// Slots that can be read now, in whole units. Looks at the producer's position only when all
@@ -69,10 +64,7 @@ impl<T> Consumer<T> {
         assert!(slots <= seen, "{slots} slots released of {seen}");
         self.reading = Reading::default();
         self.read += slots as u64;
-        self.shared
-            .consumer
-            .position
-            .store(self.read, Ordering::Release);
+        self.shared.consumer.position.store(self.read, Ordering::Release);
     }
 
     /// Whether the producer was dropped and all that it committed is released.

@@ -20,11 +20,7 @@ impl<T: Pod> LocalRing<T> {
     ///
     /// When `capacity` is not a power of two, or `claim_max` is zero or more than `capacity`.
     pub fn new(capacity: usize, claim_max: usize) -> Self {
-        Self {
-            slots: Slots::new(capacity, claim_max),
-            written: 0,
-            read: 0,
-        }
+        Self { slots: Slots::new(capacity, claim_max), written: 0, read: 0 }
     }
 }
 

@@ -124,10 +124,7 @@ fn a_producer_stops_when_the_consumer_is_gone() {
         let (mut producer, mut consumer) = ring(1, 1);
         let receiver = thread::spawn(move || receive(&mut consumer, &[1]));
         let sent = send(&mut producer, &[1, 1, 1]);
-        assert!(
-            (1..=2).contains(&sent),
-            "one was read, one may be in flight"
-        );
+        assert!((1..=2).contains(&sent), "one was read, one may be in flight");
         receiver.join().unwrap();
         assert!(producer.is_abandoned());
     });

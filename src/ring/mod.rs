@@ -54,8 +54,8 @@
 //!   same remainder; homes are a function of the remainder, so no two of them share a home. Within
 //!   the overflow that needs `claim_max <= capacity`: then the overflow has one home a remainder.
 //! - A claim of `n` slots at position `p` touches, in order, one home of each of `p .. p + n`: the
-//!   low one as long as `p % capacity + i < capacity`, the overflow's from there on. A read does the
-//!   same. Neither touches a home of a position that it does not own.
+//!   low one as long as `p % capacity + i < capacity`, the overflow's from there on. A read does
+//!   the same. Neither touches a home of a position that it does not own.
 //! - A position changes hands twice a round, each time by a release store that the new owner has
 //!   loaded with acquire order, so all accesses of the old owner happen before those of the new.
 //! - Every slot is initialised when the ring is made, and `T: Pod` means that any bytes are a value
@@ -133,10 +133,7 @@ struct End {
 
 impl End {
     fn new() -> Self {
-        Self {
-            position: AtomicU64::new(0),
-            gone: AtomicBool::new(false),
-        }
+        Self { position: AtomicU64::new(0), gone: AtomicBool::new(false) }
     }
 
     fn leave(&self) {

@@ -17,11 +17,7 @@ pub struct Producer<T> {
 
 impl<T> Producer<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
-        Self {
-            shared,
-            written: 0,
-            read_seen: 0,
-        }
+        Self { shared, written: 0, read_seen: 0 }
     }
 
     /// Claims `slots` slots, or `None` when fewer are free. Slots that are claimed and not

@@ -17,10 +17,7 @@ pub(super) struct Slots<T> {
 
 impl<T: Pod> Slots<T> {
     pub(super) fn new(capacity: usize, claim_max: usize) -> Self {
-        assert!(
-            capacity.is_power_of_two(),
-            "a ring's capacity is a power of two, not {capacity}"
-        );
+        assert!(capacity.is_power_of_two(), "a ring's capacity is a power of two, not {capacity}");
         assert!(
             (1..=capacity).contains(&claim_max),
             "a ring's longest claim is between 1 and its capacity of {capacity}, not {claim_max}"
@@ -32,12 +29,7 @@ impl<T: Pod> Slots<T> {
         for cell in black_box(&mut cells[..]) {
             *cell.get_mut() = T::zeroed();
         }
-        Self {
-            watch: Watch::new(len),
-            cells,
-            capacity,
-            claim_max,
-        }
+        Self { watch: Watch::new(len), cells, capacity, claim_max }
     }
 }
 
@@ -61,10 +53,7 @@ impl<T> Slots<T> {
     /// When `slots` is more than the longest claim.
     #[inline]
     pub(super) fn part(&self, position: u64, slots: usize) -> NonNull<[T]> {
-        assert!(
-            slots <= self.claim_max,
-            "{slots} slots are more than the ring's longest claim"
-        );
+        assert!(slots <= self.claim_max, "{slots} slots are more than the ring's longest claim");
         let first = &self.cells[self.index(position)..][..slots];
         // A cell has the layout of what it holds and lends it to whoever has a shared reference.
         NonNull::slice_from_raw_parts(NonNull::from(first).cast(), slots)

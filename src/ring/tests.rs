@@ -184,10 +184,7 @@ fn a_producer_learns_that_the_consumer_is_gone() {
     producer.claim(2).unwrap().commit(2);
     drop(consumer);
     assert!(producer.is_abandoned());
-    assert_eq!(
-        (producer.fill(), producer.free(), producer.capacity()),
-        (2, 2, 4)
-    );
+    assert_eq!((producer.fill(), producer.free(), producer.capacity()), (2, 2, 4));
     producer.claim(2).unwrap().commit(1);
     assert_eq!(producer.fill(), 3);
 }
@@ -196,10 +193,8 @@ fn a_producer_learns_that_the_consumer_is_gone() {
 fn claims_of_both_rings_lie_side_by_side() {
     let (mut producer, mut consumer) = ring::<u64>(4, 2);
     let mut local = LocalRing::<u64>::new(4, 2);
-    let claims: Vec<Claim<'_, u64>> = [producer.claim(2), local.claim(2)]
-        .into_iter()
-        .flatten()
-        .collect();
+    let claims: Vec<Claim<'_, u64>> =
+        [producer.claim(2), local.claim(2)].into_iter().flatten().collect();
     for (at, mut claim) in claims.into_iter().enumerate() {
         claim[0] = at as u64;
         claim.commit(1);
@@ -397,11 +392,7 @@ fn send_frames(mut producer: Producer<u64>, claim_max: usize) -> u64 {
         let length = 3 + random.next() as usize % (claim_max - 2);
         let mut claim = loop {
             // Claims more than it needs when there is room, as a writer of frames does.
-            let wanted = if producer.free() < claim_max {
-                length
-            } else {
-                claim_max
-            };
+            let wanted = if producer.free() < claim_max { length } else { claim_max };
             if let Some(claim) = producer.claim(wanted) {
                 break claim;
             }

@@ -63,18 +63,11 @@ mod seen {
         }
 
         pub(crate) fn writing(&self, index: usize, slots: usize) -> Writing {
-            Writing {
-                _guards: self.0[index..][..slots]
-                    .iter()
-                    .map(Watched::get_mut)
-                    .collect(),
-            }
+            Writing { _guards: self.0[index..][..slots].iter().map(Watched::get_mut).collect() }
         }
 
         pub(crate) fn reading(&self, index: usize, slots: usize) -> Reading {
-            Reading {
-                _guards: self.0[index..][..slots].iter().map(Watched::get).collect(),
-            }
+            Reading { _guards: self.0[index..][..slots].iter().map(Watched::get).collect() }
         }
     }
 

@@ -130,17 +130,13 @@ pub struct IntakeParts<S: Schema, P: Stage<S>> {
 
 impl<S: Schema, P: Stage<S>> std::fmt::Debug for Intake<S, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Intake")
-            .field("source", &self.source.name())
-            .finish_non_exhaustive()
+        f.debug_struct("Intake").field("source", &self.source.name()).finish_non_exhaustive()
     }
 }
 
 impl<S: Schema, P: Stage<S>> std::fmt::Debug for IntakeParts<S, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("IntakeParts")
-            .field("source", &self.source.name())
-            .finish_non_exhaustive()
+        f.debug_struct("IntakeParts").field("source", &self.source.name()).finish_non_exhaustive()
     }
 }
 
@@ -274,10 +270,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         if !due {
             return otherwise;
         }
-        if self
-            .router
-            .control(local, FrameKind::Idle, self.watermark(), now.0)
-        {
+        if self.router.control(local, FrameKind::Idle, self.watermark(), now.0) {
             self.idle_told = Some(now);
             Progress::Worked
         } else {
@@ -324,14 +317,9 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         while self.has_rows() {
             let watermark = self.watermark();
             let Some(mut round) =
-                self.router
-                    .open(local.as_deref_mut(), watermark, self.out.stride_words())
+                self.router.open(local.as_deref_mut(), watermark, self.out.stride_words())
             else {
-                return if moved {
-                    Progress::Worked
-                } else {
-                    Progress::Blocked
-                };
+                return if moved { Progress::Worked } else { Progress::Blocked };
             };
             moved = true;
             let hand = Hand {
@@ -347,13 +335,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
             let filled = match self.admitted.is_empty() {
                 true => {
                     let batch = self.source.batch();
-                    hand.fill(
-                        &mut round,
-                        batch,
-                        &mut self.next,
-                        self.rows,
-                        self.jump_limit,
-                    )
+                    hand.fill(&mut round, batch, &mut self.next, self.rows, self.jump_limit)
                 }
                 false => hand.fill_admitted(&mut round, &mut self.admitted),
             };
@@ -371,18 +353,11 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
                 Filled::TooLarge(bytes) => {
                     round.close(advances, false, 0);
                     let record = self.position;
-                    self.tell(|source| DeadLetter::TooLarge {
-                        source,
-                        record,
-                        bytes,
-                    });
+                    self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
                 }
             }
             if self.gate.is_some() {
-                self.jump_limit = self
-                    .gate
-                    .as_ref()
-                    .map_or(i64::MAX, |gate| gate.limit(self.max));
+                self.jump_limit = self.gate.as_ref().map_or(i64::MAX, |gate| gate.limit(self.max));
             }
         }
         Progress::Worked
@@ -403,8 +378,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         let row = self.schema.row(batch, self.next);
         let mut words = vec![0; self.schema.stride_words()];
         let mut tail = Vec::new();
-        self.schema
-            .lay(row, self.schema.heap(batch), &mut words, &mut tail);
+        self.schema.lay(row, self.schema.heap(batch), &mut words, &mut tail);
         let held = Held::new(self.schema.event_time(row).as_nanos(), &words, &tail);
         self.next += 1;
         self.meter.held.add(1);
@@ -414,18 +388,14 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
             self.bury(held);
         }
         let admitted = verdict.admitted.len() as u64;
-        self.meter
-            .held
-            .set(self.meter.held.get().saturating_sub(admitted));
+        self.meter.held.set(self.meter.held.get().saturating_sub(admitted));
         self.admitted.extend(verdict.admitted);
     }
 }
 
 /// The watermark of a partition whose highest time is `max`.
 fn watermark_of(max: Option<i64>, bound: Span) -> Watermark {
-    max.map_or(Watermark::START, |max| {
-        Watermark::behind(EventTime::from_nanos(max), bound)
-    })
+    max.map_or(Watermark::START, |max| Watermark::behind(EventTime::from_nanos(max), bound))
 }
 
 /// Why a round was left.
@@ -512,9 +482,8 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             ..Stamp::default()
         };
         let out = self.out;
-        let applied = self.stage.apply(row, heap, &mut |row, heap| {
-            round.push(out, row, heap, stamp)
-        });
+        let applied =
+            self.stage.apply(row, heap, &mut |row, heap| round.push(out, row, heap, stamp));
         match applied {
             Applied::NoRoom => return Some(Filled::NoRoom),
             Applied::Placed(0) => self.tally.filtered += 1,

@@ -28,10 +28,7 @@ impl JumpRule {
 
     /// The rule with a bound and the usual number of confirmations.
     pub const fn with_bound(bound: Span) -> Self {
-        Self {
-            bound,
-            confirmations: Self::CONFIRMATIONS,
-        }
+        Self { bound, confirmations: Self::CONFIRMATIONS }
     }
 }
 
@@ -50,12 +47,7 @@ pub(super) struct Held {
 impl Held {
     /// A copy of a record.
     pub(super) fn new(nanos: i64, words: &[u64], heap: &[u8]) -> Self {
-        Self {
-            nanos,
-            words: words.into(),
-            heap: heap.into(),
-            confirmed: 0,
-        }
+        Self { nanos, words: words.into(), heap: heap.into(), confirmed: 0 }
     }
 }
 
@@ -78,18 +70,13 @@ pub(super) struct JumpGate {
 impl JumpGate {
     /// An empty gate.
     pub(super) fn new(rule: JumpRule) -> Self {
-        Self {
-            rule,
-            held: VecDeque::new(),
-        }
+        Self { rule, held: VecDeque::new() }
     }
 
     /// The highest time that is believed at once when `max` is the highest so far. Nothing is
     /// believed before the first time is confirmed.
     pub(super) fn limit(&self, max: Option<i64>) -> i64 {
-        max.map_or(i64::MIN, |max| {
-            max.saturating_add(self.rule.bound.as_nanos())
-        })
+        max.map_or(i64::MIN, |max| max.saturating_add(self.rule.bound.as_nanos()))
     }
 
     /// Holds a record out, and lets it confirm the others.
@@ -97,20 +84,11 @@ impl JumpGate {
         let nanos = record.nanos;
         let bound = self.rule.bound.as_nanos();
         let confirms = |held: &Held| nanos >= held.nanos.saturating_sub(bound);
-        self.held
-            .iter_mut()
-            .filter(|held| confirms(held))
-            .for_each(|held| held.confirmed += 1);
+        self.held.iter_mut().filter(|held| confirms(held)).for_each(|held| held.confirmed += 1);
         self.held.push_back(record);
-        let confirmed = self
-            .held
-            .iter()
-            .position(|held| held.confirmed >= self.rule.confirmations);
+        let confirmed = self.held.iter().position(|held| held.confirmed >= self.rule.confirmations);
         if let Some(first) = confirmed {
-            return Verdict {
-                admitted: self.admit(first),
-                pushed_out: None,
-            };
+            return Verdict { admitted: self.admit(first), pushed_out: None };
         }
         let overfull = self.held.len() > HELD_MAX;
         Verdict {
@@ -124,11 +102,7 @@ impl JumpGate {
     fn admit(&mut self, first: usize) -> VecDeque<Held> {
         let bound = self.rule.bound.as_nanos();
         let floor = self.held[first].nanos.saturating_sub(bound);
-        let witnesses = self
-            .held
-            .iter()
-            .skip(first)
-            .filter(|held| held.nanos >= floor);
+        let witnesses = self.held.iter().skip(first).filter(|held| held.nanos >= floor);
         let max = witnesses.map(|held| held.nanos).max().unwrap_or(floor);
         let limit = max.saturating_add(bound);
         let (admitted, held) = self.held.drain(..).partition(|held| held.nanos <= limit);
@@ -157,11 +131,7 @@ mod tests {
             } else {
                 let verdict = gate.hold(Held::new(*time, &[], &[]));
                 dead.extend(verdict.pushed_out.map(|held| held.nanos));
-                verdict
-                    .admitted
-                    .into_iter()
-                    .map(|held| held.nanos)
-                    .collect()
+                verdict.admitted.into_iter().map(|held| held.nanos).collect()
             };
             for time in now {
                 max = max.max(Some(time));

@@ -78,17 +78,13 @@ pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
 
 impl<S: Schema, A: Aggregate<S::Row>, R> std::fmt::Debug for ShardParts<S, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShardParts")
-            .field("index", &self.index)
-            .finish_non_exhaustive()
+        f.debug_struct("ShardParts").field("index", &self.index).finish_non_exhaustive()
     }
 }
 
 impl<S: Schema, A: Aggregate<S::Row>, R> std::fmt::Debug for Shard<S, A, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard")
-            .field("parts", &self.parts)
-            .finish_non_exhaustive()
+        f.debug_struct("Shard").field("parts", &self.parts).finish_non_exhaustive()
     }
 }
 
@@ -100,14 +96,7 @@ where
 {
     /// A shard that has seen nothing yet.
     pub fn new(parts: ShardParts<S, A, R>) -> Self {
-        Self {
-            parts,
-            first_lane: 0,
-            interrupted: false,
-            unlocked: None,
-            fired: 0,
-            finished: false,
-        }
+        Self { parts, first_lane: 0, interrupted: false, unlocked: None, fired: 0, finished: false }
     }
 
     /// One bounded piece of work.
@@ -148,11 +137,7 @@ where
             self.parts.latency.publish(clock.now());
             self.look_for_lost_sources()?;
         }
-        Ok(if worked {
-            Progress::Worked
-        } else {
-            Progress::Idle
-        })
+        Ok(if worked { Progress::Worked } else { Progress::Idle })
     }
 
     /// Takes one frame of a lane, if there is one.
@@ -161,26 +146,14 @@ where
         lane: usize,
         locals: &mut [LocalRing<u64>],
     ) -> Result<bool, ShardError> {
-        let ShardParts {
-            index,
-            inbox,
-            merge,
-            store,
-            schema,
-            sink,
-            meter,
-            ..
-        } = &mut self.parts;
+        let ShardParts { index, inbox, merge, store, schema, sink, meter, .. } = &mut self.parts;
         let shard = *index;
         let Some(frame) = inbox.front(lane, locals) else {
             return Ok(false);
         };
         let (words, rows) = (frame.words().len(), frame.header().count);
         let header = frame.header();
-        let moved = match header
-            .kind()
-            .ok_or(ShardError::UnknownFrame { shard, lane })?
-        {
+        let moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
             FrameKind::Records => {
                 let judged_by = merge.judge(lane, header.watermark());
                 fold(store, schema, sink, meter, frame, judged_by)
@@ -259,10 +232,7 @@ where
 
     fn look_for_lost_sources(&mut self) -> Result<(), ShardError> {
         let shard = self.parts.index;
-        let Self {
-            parts: ShardParts { inbox, merge, .. },
-            ..
-        } = self;
+        let Self { parts: ShardParts { inbox, merge, .. }, .. } = self;
         match (0..inbox.len()).find(|lane| !merge.is_lane_done(*lane) && inbox.is_abandoned(*lane))
         {
             Some(lane) => Err(ShardError::SourceGone { shard, lane }),
@@ -285,9 +255,7 @@ where
     A: Aggregate<S::Row>,
     R: ResultSink<S, A>,
 {
-    let added = store.add_frame(schema, frame, judged_by, &mut |late| {
-        sink.late(schema, &late)
-    })?;
+    let added = store.add_frame(schema, frame, judged_by, &mut |late| sink.late(schema, &late))?;
     meter.received.add(u64::from(frame.header().count));
     meter.counted.add(added.counted);
     meter.late.add(added.late);

@@ -20,9 +20,7 @@ pub struct Callback<A, F, L> {
 
 impl<A, F, L> std::fmt::Debug for Callback<A, F, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Callback")
-            .field("shard", &self.shard)
-            .finish_non_exhaustive()
+        f.debug_struct("Callback").field("shard", &self.shard).finish_non_exhaustive()
     }
 }
 
@@ -35,14 +33,7 @@ impl<A, F, L> Callback<A, F, L> {
         on_late: L,
         meter: Arc<SinkMeter>,
     ) -> Self {
-        Self {
-            shard,
-            aggregate,
-            on_result,
-            on_late,
-            sequence: 0,
-            meter,
-        }
+        Self { shard, aggregate, on_result, on_late, sequence: 0, meter }
     }
 }
 
@@ -56,10 +47,7 @@ where
     type Session<'a> = CallbackSession<'a, S, A, F, L>;
 
     fn session(&mut self) -> Self::Session<'_> {
-        CallbackSession {
-            sink: self,
-            schema: std::marker::PhantomData,
-        }
+        CallbackSession { sink: self, schema: std::marker::PhantomData }
     }
 
     fn late(&mut self, _: &S, late: &LateRow<'_, S::Row>) {

@@ -53,18 +53,9 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     ) -> Self {
         let lanes = lanes
             .into_iter()
-            .map(|(consumer, bell)| ResultLane {
-                consumer,
-                bell,
-                ended: false,
-            })
+            .map(|(consumer, bell)| ResultLane { consumer, bell, ended: false })
             .collect();
-        Self {
-            schema,
-            aggregate,
-            lanes,
-            listener,
-        }
+        Self { schema, aggregate, lanes, listener }
     }
 
     /// Hands over what is there now, without waiting; says how many outputs that were.
@@ -91,9 +82,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                         );
                     }
                     Some(FrameKind::Records) if header.stream == LATE_STREAM => {
-                        late(&self.schema, frame, &mut |late| {
-                            on_output(Output::Late(late))
-                        });
+                        late(&self.schema, frame, &mut |late| on_output(Output::Late(late)));
                     }
                     _ => {}
                 }

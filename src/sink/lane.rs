@@ -62,16 +62,7 @@ impl<S: Schema> LaneSink<S> {
         meter: Arc<SinkMeter>,
     ) -> Self {
         let (tail, late) = (Tail::default(), LateBuffer::default());
-        Self {
-            schema,
-            producer,
-            bell,
-            tail,
-            results: 0,
-            keep_late,
-            late,
-            meter,
-        }
+        Self { schema, producer, bell, tail, results: 0, keep_late, late, meter }
     }
 
     /// Moves late records into one frame, as many as fit. `false` when the ring is full.
@@ -91,8 +82,7 @@ impl<S: Schema> LaneSink<S> {
             }
             writer.push_with(|words, tail| {
                 words[..LATE_HEAD_WORDS].copy_from_slice(head);
-                self.schema
-                    .lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
+                self.schema.lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
             });
             self.late.sent += stride;
         }
@@ -129,9 +119,7 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
         let start = buffer.words.len();
         buffer.words.push(late.window_end.cast_unsigned());
         buffer.words.push(late.watermark.to_raw().cast_unsigned());
-        buffer
-            .words
-            .resize(start + LATE_HEAD_WORDS + schema.stride_words(), 0);
+        buffer.words.resize(start + LATE_HEAD_WORDS + schema.stride_words(), 0);
         let words = &mut buffer.words[start + LATE_HEAD_WORDS..];
         schema.lay(late.row, late.heap, words, &mut buffer.heap);
     }
@@ -198,11 +186,7 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
             return Flow::Taken;
         }
         let key_bytes = K::tail_bytes(fired.key);
-        let Some(writer) = self
-            .writer
-            .as_mut()
-            .filter(|writer| writer.has_room(key_bytes))
-        else {
+        let Some(writer) = self.writer.as_mut().filter(|writer| writer.has_room(key_bytes)) else {
             return Flow::Full;
         };
         writer.push_with(|words, tail| {

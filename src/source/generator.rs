@@ -22,12 +22,7 @@ pub struct GeneratedRecord {
 impl GeneratedRecord {
     /// A record.
     pub const fn new(key: u32, value: i64, millis: i64) -> Self {
-        Self {
-            key,
-            padding: 0,
-            value,
-            millis,
-        }
+        Self { key, padding: 0, value, millis }
     }
 }
 
@@ -123,13 +118,8 @@ struct Zipf {
 
 impl Zipf {
     fn new(count: u32, exponent: f64) -> Self {
-        let mut zipf = Self {
-            exponent,
-            count: f64::from(count),
-            low: 0.0,
-            high: 0.0,
-            shortcut: 0.0,
-        };
+        let mut zipf =
+            Self { exponent, count: f64::from(count), low: 0.0, high: 0.0, shortcut: 0.0 };
         zipf.low = zipf.integral(1.5) - 1.0;
         zipf.high = zipf.integral(zipf.count + 0.5);
         zipf.shortcut = 2.0 - zipf.inverse(zipf.integral(2.5) - zipf.weight(2.0));
@@ -144,20 +134,12 @@ impl Zipf {
     fn integral(&self, x: f64) -> f64 {
         let power = (1.0 - self.exponent) * x.ln();
         // (e^power - 1) / (1 - exponent), also where the exponent is near 1.
-        if power.abs() > 1e-8 {
-            power.exp_m1() / power * x.ln()
-        } else {
-            x.ln()
-        }
+        if power.abs() > 1e-8 { power.exp_m1() / power * x.ln() } else { x.ln() }
     }
 
     fn inverse(&self, area: f64) -> f64 {
         let scaled = (area * (1.0 - self.exponent)).max(-1.0);
-        if scaled.abs() > 1e-8 {
-            (scaled.ln_1p() / scaled * area).exp()
-        } else {
-            area.exp()
-        }
+        if scaled.abs() > 1e-8 { (scaled.ln_1p() / scaled * area).exp() } else { area.exp() }
     }
 
     /// From 0 to `count - 1`, the lower the more often.
@@ -185,15 +167,8 @@ struct Generator {
 
 impl Generator {
     fn new(workload: Workload) -> Self {
-        let zipf = workload
-            .zipf
-            .map(|exponent| Zipf::new(workload.keys.max(1), exponent));
-        Self {
-            workload,
-            random: SplitMix(workload.seed),
-            zipf,
-            made: 0,
-        }
+        let zipf = workload.zipf.map(|exponent| Zipf::new(workload.keys.max(1), exponent));
+        Self { workload, random: SplitMix(workload.seed), zipf, made: 0 }
     }
 
     fn next_record(&mut self) -> GeneratedRecord {
@@ -224,11 +199,7 @@ pub struct GeneratorSource {
 impl GeneratorSource {
     /// A source of the workload.
     pub fn new(workload: Workload) -> Self {
-        Self {
-            generator: Generator::new(workload),
-            batch: Vec::new(),
-            rate: None,
-        }
+        Self { generator: Generator::new(workload), batch: Vec::new(), rate: None }
     }
 
     /// Hands records over when they are due, so many a second by the clock: what a stall delays
@@ -258,11 +229,7 @@ impl Source<Typed<GeneratedRecord>> for GeneratorSource {
         if left == 0 {
             return Ok(Polled::End);
         }
-        let due = self
-            .due()
-            .saturating_sub(made)
-            .min(left)
-            .min(rows_max as u64);
+        let due = self.due().saturating_sub(made).min(left).min(rows_max as u64);
         if due == 0 {
             return Ok(Polled::Pending);
         }
@@ -288,21 +255,11 @@ mod tests {
     fn the_same_seed_gives_the_same_records() {
         let records = Workload::uniform(10, 1_000).generate();
         assert_eq!(records, Workload::uniform(10, 1_000).generate());
-        assert_ne!(
-            records,
-            Workload {
-                seed: 43,
-                ..Workload::uniform(10, 1_000)
-            }
-            .generate()
-        );
+        assert_ne!(records, Workload { seed: 43, ..Workload::uniform(10, 1_000) }.generate());
         let checksum = records.iter().fold(0_u64, |sum, record| {
             sum.wrapping_mul(31) + u64::from(record.key) + record.value as u64
         });
-        assert_eq!(
-            checksum, CHECKSUM,
-            "records changed: earlier measurements do not compare"
-        );
+        assert_eq!(checksum, CHECKSUM, "records changed: earlier measurements do not compare");
     }
 
     const CHECKSUM: u64 = 7_690_244_705_947_547_913;
@@ -319,24 +276,15 @@ mod tests {
     #[test]
     fn zipf_draws_as_often_as_it_should() {
         for exponent in [0.5, 1.0, 1.2] {
-            let workload = Workload {
-                zipf: Some(exponent),
-                ..Workload::uniform(50, 200_000)
-            };
+            let workload = Workload { zipf: Some(exponent), ..Workload::uniform(50, 200_000) };
             let mut drawn = [0_u32; 50];
-            workload
-                .generate()
-                .iter()
-                .for_each(|record| drawn[record.key as usize] += 1);
+            workload.generate().iter().for_each(|record| drawn[record.key as usize] += 1);
             let weights = (1..=50).map(|k| f64::from(k).powf(-exponent));
             let total: f64 = weights.clone().sum();
             for (drawn, weight) in drawn.iter().zip(weights) {
                 let expected = weight / total * 200_000.0;
                 let off = (f64::from(*drawn) - expected).abs();
-                assert!(
-                    off < 6.0 * expected.sqrt(),
-                    "{drawn} for {expected:.0} at {exponent}"
-                );
+                assert!(off < 6.0 * expected.sqrt(), "{drawn} for {expected:.0} at {exponent}");
             }
         }
     }

@@ -43,21 +43,8 @@ pub fn handle<T: Record>(records: usize) -> (Pusher<T>, HandleSource<T>) {
     let room = Bell::new();
     let listener = room.listen().expect("a new bell has room for a listener");
     let core = Arc::new(ArrayQueue::new(1));
-    let pusher = Pusher {
-        producer,
-        room: listener,
-        core: Arc::clone(&core),
-        bell: None,
-    };
-    (
-        pusher,
-        HandleSource {
-            consumer,
-            room,
-            core,
-            batch: Vec::new(),
-        },
-    )
+    let pusher = Pusher { producer, room: listener, core: Arc::clone(&core), bell: None };
+    (pusher, HandleSource { consumer, room, core, batch: Vec::new() })
 }
 
 impl<T: Record> Pusher<T> {
@@ -120,11 +107,7 @@ impl<T: Record> Source<Typed<T>> for HandleSource<T> {
             self.room.ring();
             return Ok(Polled::Batch);
         }
-        Ok(if self.consumer.is_finished() {
-            Polled::End
-        } else {
-            Polled::Pending
-        })
+        Ok(if self.consumer.is_finished() { Polled::End } else { Polled::Pending })
     }
 
     fn batch(&self) -> &[T] {

@@ -34,13 +34,7 @@ impl<T: Record> MemorySource<T> {
         assert!(block > 0 && nth < every, "block {block}, {nth} of {every}");
         let start = (nth * block).min(records.len());
         let end = (start + block).min(records.len());
-        Self {
-            records,
-            block,
-            stride: every * block,
-            rest: start..end,
-            batch: 0..0,
-        }
+        Self { records, block, stride: every * block, rest: start..end, batch: 0..0 }
     }
 }
 

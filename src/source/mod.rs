@@ -1,6 +1,7 @@
 //! Where records come from: the trait that every source fulfils, and the sources for typed rows.
 //!
-//! May use `record`, `time`, `cpu`, `ring` and `limits`. Knows nothing of rings, windows or shards: a source hands
+//! May use `record`, `time`, `cpu`, `ring` and `limits`. Knows nothing of windows or
+//! shards: a source hands
 //! batches over and is asked again; watermarks are made of them by the shard's intake.
 
 mod generator;

@@ -33,10 +33,7 @@ impl<T: Record> PackedSource<T> {
     /// When it can not be opened or mapped, or its length is not that of whole records.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SourceError> {
         let name = path.as_ref().display().to_string();
-        let failed = |error| SourceError::Io {
-            name: name.clone(),
-            error,
-        };
+        let failed = |error| SourceError::Io { name: name.clone(), error };
         let file = File::open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
         let each = size_of::<T>() as u64;
@@ -54,21 +51,11 @@ impl<T: Record> PackedSource<T> {
             _ => Some(unsafe { Mmap::map(&file) }.map_err(failed)?),
         };
         let records = (bytes / each) as usize;
-        Ok(Self {
-            name,
-            file,
-            map,
-            records,
-            batch: 0..0,
-            record: PhantomData,
-        })
+        Ok(Self { name, file, map, records, batch: 0..0, record: PhantomData })
     }
 
     fn check_length(&self) -> Result<(), SourceError> {
-        let failed = |error| SourceError::Io {
-            name: self.name.clone(),
-            error,
-        };
+        let failed = |error| SourceError::Io { name: self.name.clone(), error };
         let length = self.file.metadata().map_err(failed)?.len();
         if length < (self.records * size_of::<T>()) as u64 {
             let error = io::Error::new(
@@ -137,13 +124,7 @@ mod tests {
         file.as_file().set_len(48).unwrap();
         let mut source = PackedSource::<GeneratedRecord>::open(file.path()).unwrap();
         file.as_file().set_len(24).unwrap();
-        assert!(
-            source
-                .poll(10)
-                .unwrap_err()
-                .to_string()
-                .contains("got shorter")
-        );
+        assert!(source.poll(10).unwrap_err().to_string().contains("got shorter"));
 
         file.as_file().set_len(0).unwrap();
         let mut empty = PackedSource::<GeneratedRecord>::open(file.path()).unwrap();

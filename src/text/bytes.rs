@@ -100,10 +100,7 @@ fn read_stream(fd: &OwnedFd, into: &mut [u8]) -> io::Result<Chunk> {
 /// Waits until one of the streams has something to read, at most so long. An interrupting signal
 /// ends the wait early.
 pub(crate) fn wait_readable(fds: &[BorrowedFd<'_>], at_most: Duration) -> io::Result<bool> {
-    let mut fds: Vec<PollFd<'_>> = fds
-        .iter()
-        .map(|fd| PollFd::new(fd, PollFlags::IN))
-        .collect();
+    let mut fds: Vec<PollFd<'_>> = fds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     let timeout = Timespec::try_from(at_most).map_err(|_| Errno::INVAL)?;
     match poll(&mut fds, Some(&timeout)) {
         Ok(ready) => Ok(ready != 0),
@@ -162,11 +159,7 @@ impl ByteInput {
                 let position = seek(&fd, SeekFrom::Current(0))?;
                 let size = u64::try_from(stat.st_size).unwrap_or(0);
                 let total = (!follow).then_some(size.saturating_sub(position));
-                let file = RegularFile {
-                    fd,
-                    position,
-                    follow,
-                };
+                let file = RegularFile { fd, position, follow };
                 Ok(Self::new(name, Origin::File(file), total))
             }
             _ => Ok(Self::new(name, Origin::Stream(fd), None)),
@@ -226,10 +219,7 @@ impl ByteInput {
     /// Forgets the first of the available bytes.
     #[inline]
     pub(crate) fn consume(&mut self, bytes: usize) {
-        assert!(
-            bytes <= self.end - self.start,
-            "only what is there is consumed"
-        );
+        assert!(bytes <= self.end - self.start, "only what is there is consumed");
         self.start += bytes;
     }
 
@@ -246,17 +236,11 @@ impl ByteInput {
             Origin::Stream(fd) => read_stream(fd, space),
             Origin::Custom(source) => source.read(space),
         };
-        let chunk = read.map_err(|error| SourceError::Io {
-            name: self.name.clone(),
-            error,
-        })?;
+        let chunk = read.map_err(|error| SourceError::Io { name: self.name.clone(), error })?;
         match chunk {
             Chunk::Bytes(0) => return Ok(Chunk::Pending),
             Chunk::Bytes(bytes) => {
-                assert!(
-                    bytes <= room,
-                    "a source reads no more than there is room for"
-                );
+                assert!(bytes <= room, "a source reads no more than there is room for");
                 self.end += bytes;
                 self.bytes_read += bytes as u64;
             }

@@ -18,29 +18,20 @@ const UNESCAPED: u32 = 1 << 31;
 
 impl CellSpan {
     /// No value.
-    pub(crate) const NULL: Self = Self {
-        start: u32::MAX,
-        end: u32::MAX,
-    };
+    pub(crate) const NULL: Self = Self { start: u32::MAX, end: u32::MAX };
 
     /// Bytes of the record. Records are far shorter than the 2 GiB that a span can name.
     #[inline]
     #[allow(clippy::cast_possible_truncation)]
     pub(crate) const fn raw(start: usize, end: usize) -> Self {
-        Self {
-            start: start as u32,
-            end: end as u32,
-        }
+        Self { start: start as u32, end: end as u32 }
     }
 
     /// Bytes beside the record.
     #[inline]
     pub(crate) const fn unescaped(start: usize, end: usize) -> Self {
         let span = Self::raw(start, end);
-        Self {
-            start: span.start | UNESCAPED,
-            end: span.end,
-        }
+        Self { start: span.start | UNESCAPED, end: span.end }
     }
 }
 
@@ -72,20 +63,11 @@ impl<'a> Cells<'a> {
 pub(crate) enum Step {
     /// A record; its cells lie ready. It takes `length` bytes, its text without the line's end is
     /// the first `text` of them.
-    Record {
-        length: usize,
-        text: usize,
-        lines: u64,
-    },
+    Record { length: usize, text: usize, lines: u64 },
     /// Bytes of no record: an empty line, the header, the rest of what was refused.
     Blank { length: usize, lines: u64 },
     /// What should have been a record and is none. `text` is as for a record.
-    Refused {
-        length: usize,
-        text: usize,
-        lines: u64,
-        fault: Fault,
-    },
+    Refused { length: usize, text: usize, lines: u64, fault: Fault },
     /// The columns of the input are not those that were asked for.
     Unusable(Box<OpenError>),
     /// Not a whole record; at the end of the input, nothing at all.

@@ -103,18 +103,9 @@ impl CsvRecords {
         let found = layout.split(line, &mut self.spans);
         let (expected, text, lines) = (layout.width(), line.len(), 1);
         if found == expected {
-            return Step::Record {
-                length,
-                text,
-                lines,
-            };
+            return Step::Record { length, text, lines };
         }
-        Step::Refused {
-            length,
-            text,
-            lines,
-            fault: Fault::Fields { expected, found },
-        }
+        Step::Refused { length, text, lines, fault: Fault::Fields { expected, found } }
     }
 
     #[cold]
@@ -136,11 +127,7 @@ impl CsvRecords {
         match self.quoted.next(bytes, ended) {
             QuotedStep::More => Step::More,
             QuotedStep::Endless(fault) => self.refuse_first_line(bytes, ended, fault),
-            QuotedStep::Record {
-                length,
-                text,
-                lines,
-            } => {
+            QuotedStep::Record { length, text, lines } => {
                 self.state = START;
                 self.take_quoted(&bytes[..text], length, lines)
             }
@@ -158,22 +145,13 @@ impl CsvRecords {
             if memchr(b'\n', record).is_some() {
                 return self.refuse_first_line(record, true, fault);
             }
-            return Step::Refused {
-                length,
-                text,
-                lines,
-                fault,
-            };
+            return Step::Refused { length, text, lines, fault };
         }
         self.is_quoted = true;
         for (slot, span) in self.spans.iter_mut().enumerate() {
             *span = self.quoted.span(layout.column_of(slot));
         }
-        Step::Record {
-            length,
-            text,
-            lines,
-        }
+        Step::Record { length, text, lines }
     }
 
     /// Refuses the record under way, and goes on behind its first line.
@@ -184,20 +162,11 @@ impl CsvRecords {
             return Step::Unusable(Box::new(self.header.unreadable(problem)));
         }
         let Some(end) = memchr(b'\n', bytes) else {
-            let known = if ended {
-                bytes.len()
-            } else {
-                limits::LINE_BYTES_MAX
-            };
+            let known = if ended { bytes.len() } else { limits::LINE_BYTES_MAX };
             return self.skip_line(known, known, fault);
         };
         self.state = START;
-        Step::Refused {
-            length: end + 1,
-            text: end,
-            lines: 1,
-            fault,
-        }
+        Step::Refused { length: end + 1, text: end, lines: 1, fault }
     }
 
     /// Refuses a line whose end is not there yet.
@@ -208,12 +177,7 @@ impl CsvRecords {
             return Step::Unusable(Box::new(self.header.unreadable(problem)));
         }
         self.state = State::Skipping;
-        Step::Refused {
-            length,
-            text,
-            lines: 0,
-            fault,
-        }
+        Step::Refused { length, text, lines: 0, fault }
     }
 
     /// Skips to the end of a line, which then looks like an empty line.
@@ -242,26 +206,13 @@ impl Records for CsvRecords {
 
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
-        let raw = if self.is_quoted {
-            self.quoted.unescaped()
-        } else {
-            record
-        };
-        Cells {
-            spans: &self.spans,
-            raw,
-            unescaped: &[],
-        }
+        let raw = if self.is_quoted { self.quoted.unescaped() } else { record };
+        Cells { spans: &self.spans, raw, unescaped: &[] }
     }
 
     fn locate(&self, record: &[u8], slot: usize) -> Place {
-        let column = self
-            .layout
-            .as_ref()
-            .map_or(0, |layout| layout.column_of(slot));
-        let start = header::fields(record)
-            .nth(column)
-            .map_or(record.len(), |field| field.start);
+        let column = self.layout.as_ref().map_or(0, |layout| layout.column_of(slot));
+        let start = header::fields(record).nth(column).map_or(record.len(), |field| field.start);
         let above = &record[..start];
         let line_start = memrchr(b'\n', above).map_or(0, |at| at + 1);
         Place {

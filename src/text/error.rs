@@ -146,9 +146,7 @@ impl UnknownColumn {
     /// Whether the header looks like a record.
     fn header_is_data(&self) -> bool {
         let numeric = |name: &String| super::number::is_number(name.as_bytes());
-        self.columns
-            .iter()
-            .any(|name| numeric(name) || name.is_empty())
+        self.columns.iter().any(|name| numeric(name) || name.is_empty())
     }
 }
 
@@ -157,11 +155,7 @@ impl fmt::Display for UnknownColumn {
         if !self.name.is_empty() {
             write!(f, "{}: ", self.name)?;
         }
-        write!(
-            f,
-            "there is no column '{}' ({})",
-            self.column, self.asked_by
-        )?;
+        write!(f, "there is no column '{}' ({})", self.column, self.asked_by)?;
         if let Some(suggestion) = self.suggestion() {
             write!(f, "; did you mean '{suggestion}'?")?;
         }

@@ -56,11 +56,7 @@ pub(crate) fn look<R: Records>(
     while !enough(&ahead, found) && at < LOOK_BYTES_MAX {
         let bytes = &input.available()[at..];
         let (length, lines) = match ahead.next(bytes, input.has_ended()) {
-            Step::Record {
-                length,
-                text,
-                lines,
-            } => {
+            Step::Record { length, text, lines } => {
                 found += 1;
                 let cells = ahead.cells(&bytes[..text]);
                 for (slot, seen) in slots.iter().zip(&mut seen) {
@@ -81,11 +77,7 @@ pub(crate) fn look<R: Records>(
         at += length;
         line += lines;
     }
-    let missing = slots
-        .iter()
-        .filter(|slot| !ahead.has_seen(**slot))
-        .copied()
-        .collect();
+    let missing = slots.iter().filter(|slot| !ahead.has_seen(**slot)).copied().collect();
     Ok(FirstLook {
         seen,
         records: found,
@@ -124,14 +116,9 @@ fn wait_for_more(input: &mut ByteInput, observer: &Observer) -> Result<bool, Ope
         }
         if !told && since.elapsed() >= TELL_AFTER {
             told = true;
-            observer(Notice::Waiting {
-                name: input.name().to_owned(),
-            });
+            observer(Notice::Waiting { name: input.name().to_owned() });
         }
-        let failed = |error| OpenError::Io {
-            name: input.name().to_owned(),
-            error,
-        };
+        let failed = |error| OpenError::Io { name: input.name().to_owned(), error };
         match input.waits_for() {
             Some(fd) => {
                 wait_readable(&[fd], Duration::from_millis(100)).map_err(failed)?;
@@ -143,9 +130,5 @@ fn wait_for_more(input: &mut ByteInput, observer: &Observer) -> Result<bool, Ope
 
 /// How many records have to be looked at.
 pub(crate) const fn records_needed(undeclared: bool) -> usize {
-    if undeclared {
-        limits::INFERENCE_ROWS
-    } else {
-        0
-    }
+    if undeclared { limits::INFERENCE_ROWS } else { 0 }
 }

@@ -84,17 +84,8 @@ impl JsonRecords {
             return Step::Blank { length, lines };
         }
         match self.read(line) {
-            Ok(()) => Step::Record {
-                length,
-                text,
-                lines,
-            },
-            Err(fault) => Step::Refused {
-                length,
-                text,
-                lines,
-                fault,
-            },
+            Ok(()) => Step::Record { length, text, lines },
+            Err(fault) => Step::Refused { length, text, lines, fault },
         }
     }
 
@@ -102,11 +93,7 @@ impl JsonRecords {
         self.spans.fill(CellSpan::NULL);
         self.unescaped.clear();
         let mut fault = None;
-        let object = Object {
-            records: self,
-            line,
-            fault: &mut fault,
-        };
+        let object = Object { records: self, line, fault: &mut fault };
         let mut json = serde_json::Deserializer::from_slice(line);
         let read = object.deserialize(&mut json).and_then(|()| json.end());
         match (read, fault) {
@@ -265,26 +252,17 @@ impl Records for JsonRecords {
 
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
-        Cells {
-            spans: &self.spans,
-            raw: record,
-            unescaped: &self.unescaped,
-        }
+        Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped }
     }
 
     fn locate(&self, _: &[u8], slot: usize) -> Place {
-        Place {
-            lines_below: 0,
-            column: self.starts[slot] as u64 + 1,
-        }
+        Place { lines_below: 0, column: self.starts[slot] as u64 + 1 }
     }
 
     fn look_ahead(&self) -> Self {
         let mut ahead = Self::new(Arc::clone(&self.slots));
-        ahead.seen = Some(SeenFields {
-            slots: vec![false; self.slots.len()].into(),
-            names: Vec::new(),
-        });
+        ahead.seen =
+            Some(SeenFields { slots: vec![false; self.slots.len()].into(), names: Vec::new() });
         ahead
     }
 
@@ -293,8 +271,6 @@ impl Records for JsonRecords {
     }
 
     fn column_names(&self) -> Vec<String> {
-        self.seen
-            .as_ref()
-            .map_or_else(Vec::new, |seen| seen.names.clone())
+        self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
     }
 }

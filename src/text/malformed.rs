@@ -22,12 +22,7 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source,
-            line,
-            column,
-            problem,
-        } = self;
+        let Self { source, line, column, problem } = self;
         write!(f, "{source}:{line}:{column}: {problem}")
     }
 }

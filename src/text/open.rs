@@ -52,9 +52,7 @@ pub struct Opened {
 
 impl std::fmt::Debug for Opened {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opened")
-            .field("kinds", &self.kinds)
-            .finish_non_exhaustive()
+        f.debug_struct("Opened").field("kinds", &self.kinds).finish_non_exhaustive()
     }
 }
 
@@ -72,11 +70,8 @@ pub fn open(
     let mut slots = Slots::default();
     let time = slots.of(&plan.time, "--time");
     let keys = plan.keys.iter().map(|key| slots.of(key, "--key")).collect();
-    let columns: Vec<usize> = plan
-        .inputs
-        .iter()
-        .map(|input| slots.of(&input.name, &input.asked_by))
-        .collect();
+    let columns: Vec<usize> =
+        plan.inputs.iter().map(|input| slots.of(&input.name, &input.asked_by)).collect();
     let reader = TimestampReader::new(plan.time_unit);
     let filter = plan.filter.as_deref();
     let filter = filter
@@ -91,17 +86,9 @@ pub fn open(
         keep_text: plan.keep_text,
         strict: plan.strict,
     };
-    let bytes: Result<Vec<ByteInput>, OpenError> = inputs
-        .into_iter()
-        .map(|input| open_bytes(input, plan.follow))
-        .collect();
-    let opening = Opening {
-        plan,
-        columns,
-        rows,
-        reader,
-        observer,
-    };
+    let bytes: Result<Vec<ByteInput>, OpenError> =
+        inputs.into_iter().map(|input| open_bytes(input, plan.follow)).collect();
+    let opening = Opening { plan, columns, rows, reader, observer };
     match plan.format {
         InputFormat::Csv => opening.finish(bytes?, |input| {
             let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
@@ -110,9 +97,9 @@ pub fn open(
                 HeaderMode::Names(names) => Header::given(name, slots, names.clone()),
             })
         }),
-        InputFormat::JsonLines => opening.finish(bytes?, |_| {
-            Ok(JsonRecords::new(Arc::clone(&opening.rows.slots)))
-        }),
+        InputFormat::JsonLines => {
+            opening.finish(bytes?, |_| Ok(JsonRecords::new(Arc::clone(&opening.rows.slots))))
+        }
     }
 }
 
@@ -165,17 +152,11 @@ impl Opening<'_> {
             looks.push((input.name().to_owned(), first));
             opened.push((input, records));
         }
-        let kinds: Result<Vec<ColumnKind>, OpenError> = (0..self.plan.inputs.len())
-            .map(|at| self.kind(at, &looks))
-            .collect();
+        let kinds: Result<Vec<ColumnKind>, OpenError> =
+            (0..self.plan.inputs.len()).map(|at| self.kind(at, &looks)).collect();
         let kinds = kinds?;
         let mut rows = self.rows.clone();
-        rows.inputs = self
-            .columns
-            .iter()
-            .copied()
-            .zip(kinds.iter().copied())
-            .collect();
+        rows.inputs = self.columns.iter().copied().zip(kinds.iter().copied()).collect();
         let schema = schema_of(&rows);
         let source = |(input, records)| {
             let (rows, reader) = (rows.clone(), self.reader.clone());
@@ -184,12 +165,7 @@ impl Opening<'_> {
                 as Box<dyn Source<Columns>>
         };
         let header = looks.into_iter().next().and_then(|(_, first)| first.header);
-        Ok(Opened {
-            sources: opened.into_iter().map(source).collect(),
-            schema,
-            kinds,
-            header,
-        })
+        Ok(Opened { sources: opened.into_iter().map(source).collect(), schema, kinds, header })
     }
 
     /// Whether the columns that were asked for are there.

@@ -102,10 +102,7 @@ impl Slots {
         if let Some(slot) = self.0.iter().position(|slot| slot.name == name) {
             return slot;
         }
-        self.0.push(Slot {
-            name: name.to_owned(),
-            asked_by: asked_by.to_owned(),
-        });
+        self.0.push(Slot { name: name.to_owned(), asked_by: asked_by.to_owned() });
         self.0.len() - 1
     }
 }

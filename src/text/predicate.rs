@@ -90,30 +90,18 @@ impl Filter {
         reader: TimestampReader,
         slots: &mut Slots,
     ) -> Result<Self, FilterError> {
-        let refuse = |problem: String| FilterError {
-            filter: filter.to_owned(),
-            problem,
-        };
+        let refuse = |problem: String| FilterError { filter: filter.to_owned(), problem };
         let dialect = GenericDialect {};
         let mut parser = Parser::new(&dialect)
             .try_with_sql(filter)
             .map_err(|error| refuse(error.to_string()))?;
-        let expression = parser
-            .parse_expr()
-            .map_err(|error| refuse(error.to_string()))?;
+        let expression = parser.parse_expr().map_err(|error| refuse(error.to_string()))?;
         let rest = parser.peek_token();
         if rest.token != sqlparser::tokenizer::Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
         }
-        let mut lowering = Lowering {
-            filter,
-            time,
-            reader,
-            slots,
-        };
-        Ok(Self {
-            root: lowering.node(&expression)?,
-        })
+        let mut lowering = Lowering { filter, time, reader, slots };
+        Ok(Self { root: lowering.node(&expression)? })
     }
 
     /// Whether a record is kept: only if the filter is true, not if it is unknown.
@@ -128,40 +116,25 @@ impl Filter {
 
 impl Lowering<'_> {
     fn refuse(&self, problem: impl Into<String>) -> FilterError {
-        FilterError {
-            filter: self.filter.to_owned(),
-            problem: problem.into(),
-        }
+        FilterError { filter: self.filter.to_owned(), problem: problem.into() }
     }
 
     fn node(&mut self, expression: &Expr) -> Result<Node, FilterError> {
         Ok(match expression {
             Expr::Nested(inner) => self.node(inner)?,
-            Expr::UnaryOp {
-                op: UnaryOperator::Not,
-                expr,
-            } => Node::Not(Box::new(self.node(expr)?)),
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::And,
-                right,
-            } => Node::And(Box::new(self.node(left)?), Box::new(self.node(right)?)),
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Or,
-                right,
-            } => Node::Or(Box::new(self.node(left)?), Box::new(self.node(right)?)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Node::Not(Box::new(self.node(expr)?)),
+            Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                Node::And(Box::new(self.node(left)?), Box::new(self.node(right)?))
+            }
+            Expr::BinaryOp { left, op: BinaryOperator::Or, right } => {
+                Node::Or(Box::new(self.node(left)?), Box::new(self.node(right)?))
+            }
             Expr::BinaryOp { left, op, right } => {
                 let comparison = comparison(op)
                     .ok_or_else(|| self.refuse(format!("'{op}' is not supported; {SUPPORTED}")))?;
                 self.compare(comparison, left, right)?
             }
-            Expr::In {
-                expr,
-                target: InTarget::List(list),
-                negated,
-                global: false,
-            } => {
+            Expr::In { expr, target: InTarget::List(list), negated, global: false } => {
                 let operand = self.operand(expr)?;
                 let mut choices = Vec::new();
                 for item in list {
@@ -170,25 +143,14 @@ impl Lowering<'_> {
                 }
                 negate(Node::In(operand, choices), *negated)
             }
-            Expr::Between {
-                expr,
-                negated,
-                low,
-                high,
-            } => {
+            Expr::Between { expr, negated, low, high } => {
                 let low = self.compare(Comparison::GreaterOrEqual, expr, low)?;
                 let high = self.compare(Comparison::LessOrEqual, expr, high)?;
                 negate(Node::And(Box::new(low), Box::new(high)), *negated)
             }
             Expr::IsNull(inner) => Node::IsNull(self.column(inner)?),
             Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.column(inner)?))),
-            Expr::Like {
-                negated,
-                any: false,
-                expr,
-                pattern,
-                escape_char: None,
-            } => {
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 let column = self.column(expr)?;
                 let Operand::Text(pattern) = self.operand(pattern)? else {
                     return Err(self.refuse("LIKE takes a pattern in single quotes"));
@@ -233,9 +195,7 @@ impl Lowering<'_> {
                 let mut reader = self.reader.clone();
                 let time = reader.read(&text).map_err(|error| {
                     let text = String::from_utf8_lossy(&text);
-                    self.refuse(format!(
-                        "'{text}' is compared with the time column and is {error}"
-                    ))
+                    self.refuse(format!("'{text}' is compared with the time column and is {error}"))
                 })?;
                 Ok(Operand::Time(time.as_nanos()))
             }
@@ -254,10 +214,7 @@ impl Lowering<'_> {
         match expression {
             Expr::Nested(inner) => self.operand(inner),
             Expr::Identifier(name) => Ok(Operand::Column(self.slots.of(&name.value, "the filter"))),
-            Expr::UnaryOp {
-                op: UnaryOperator::Minus,
-                expr,
-            } => match self.operand(expr)? {
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match self.operand(expr)? {
                 Operand::Number(Number::Integer(value)) => {
                     Ok(Operand::Number(Number::Integer(-value)))
                 }
@@ -278,11 +235,7 @@ impl Lowering<'_> {
 }
 
 fn negate(node: Node, negated: bool) -> Node {
-    if negated {
-        Node::Not(Box::new(node))
-    } else {
-        node
-    }
+    if negated { Node::Not(Box::new(node)) } else { node }
 }
 
 fn comparison(operator: &BinaryOperator) -> Option<Comparison> {
@@ -298,10 +251,7 @@ fn comparison(operator: &BinaryOperator) -> Option<Comparison> {
 }
 
 fn number(text: &[u8]) -> Option<Number> {
-    read_i64(text)
-        .map(Number::Integer)
-        .or_else(|_| read_f64(text).map(Number::Float))
-        .ok()
+    read_i64(text).map(Number::Integer).or_else(|_| read_f64(text).map(Number::Float)).ok()
 }
 
 impl Number {
@@ -365,13 +315,10 @@ impl Node {
                 (!unknown).then_some(false)
             }
             Self::Like(slot, pattern) => {
-                cells
-                    .get(*slot)
-                    .filter(|cell| !cell.is_empty())
-                    .map(|cell| {
-                        let text: Vec<char> = String::from_utf8_lossy(cell).chars().collect();
-                        like(&text, pattern)
-                    })
+                cells.get(*slot).filter(|cell| !cell.is_empty()).map(|cell| {
+                    let text: Vec<char> = String::from_utf8_lossy(cell).chars().collect();
+                    like(&text, pattern)
+                })
             }
             Self::IsNull(slot) => Some(cells.get(*slot).is_none_or(<[u8]>::is_empty)),
             Self::Constant(truth) => *truth,
@@ -398,9 +345,7 @@ fn compare(
         }
         (Operand::Column(slot), Operand::Time(value)) => match cell(*slot) {
             Some(text) => {
-                let time = reader
-                    .read(text)
-                    .map_err(|error| (*slot, CellFault::Time(error)))?;
+                let time = reader.read(text).map_err(|error| (*slot, CellFault::Time(error)))?;
                 Some(time.as_nanos().cmp(value))
             }
             None => None,
@@ -465,14 +410,7 @@ mod tests {
             spans.push(CellSpan::raw(raw.len(), raw.len() + cell.len()));
             raw.extend_from_slice(cell.as_bytes());
         }
-        parsed.keeps(
-            &Cells {
-                spans: &spans,
-                raw: &raw,
-                unescaped: &[],
-            },
-            &mut reader,
-        )
+        parsed.keeps(&Cells { spans: &spans, raw: &raw, unescaped: &[] }, &mut reader)
     }
 
     #[test]
@@ -520,10 +458,7 @@ mod tests {
 
     #[test]
     fn text_where_a_number_should_be_is_told() {
-        assert_eq!(
-            keeps("n > 9", ["x", "", ""]),
-            Err((0, CellFault::NotComparable))
-        );
+        assert_eq!(keeps("n > 9", ["x", "", ""]), Err((0, CellFault::NotComparable)));
     }
 
     #[test]

@@ -56,16 +56,7 @@ impl<R: Records> TextSource<R> {
         observer: Observer,
     ) -> Self {
         let rows = ColumnRows::new(schema_of(&plan));
-        Self {
-            input,
-            records,
-            plan,
-            reader,
-            rows,
-            line: 1,
-            malformed: 0,
-            observer,
-        }
+        Self { input, records, plan, reader, rows, line: 1, malformed: 0, observer }
     }
 
     /// One record into one row, or what is wrong with it.
@@ -73,9 +64,7 @@ impl<R: Records> TextSource<R> {
     fn take(&mut self, text: usize) -> Result<(), Fault> {
         let record = &self.input.available()[..text];
         let cells = self.records.cells(record);
-        let Self {
-            plan, reader, rows, ..
-        } = self;
+        let Self { plan, reader, rows, .. } = self;
         fill(plan, reader, rows, &cells, record)
     }
 
@@ -101,12 +90,7 @@ impl<R: Records> TextSource<R> {
             _ => {}
         }
         let problem = fault.describe(name, cell);
-        let malformed = Malformed {
-            source: self.input.name().to_owned(),
-            line,
-            column,
-            problem,
-        };
+        let malformed = Malformed { source: self.input.name().to_owned(), line, column, problem };
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
         }
@@ -117,27 +101,16 @@ impl<R: Records> TextSource<R> {
     /// One step. `None` when more bytes are needed.
     #[inline]
     fn step(&mut self) -> Result<Option<()>, SourceError> {
-        let step = self
-            .records
-            .next(self.input.available(), self.input.has_ended());
+        let step = self.records.next(self.input.available(), self.input.has_ended());
         let (length, lines) = match step {
-            Step::Record {
-                length,
-                text,
-                lines,
-            } => {
+            Step::Record { length, text, lines } => {
                 if let Err(fault) = self.take(text) {
                     self.refuse(&fault, text)?;
                 }
                 (length, lines)
             }
             Step::Blank { length, lines } => (length, lines),
-            Step::Refused {
-                length,
-                text,
-                lines,
-                fault,
-            } => {
+            Step::Refused { length, text, lines, fault } => {
                 self.refuse(&fault, text)?;
                 (length, lines)
             }
@@ -170,13 +143,9 @@ fn fill(
     let slot = plan.time;
     let text = cells.get(slot).filter(|text| !text.is_empty());
     let text = text.ok_or(at(slot, CellFault::NullTime))?;
-    let time: EventTime = reader
-        .read(text)
-        .map_err(|error| at(slot, CellFault::Time(error)))?;
+    let time: EventTime = reader.read(text).map_err(|error| at(slot, CellFault::Time(error)))?;
     if let Some(filter) = &plan.filter {
-        let kept = filter
-            .keeps(cells, reader)
-            .map_err(|(slot, fault)| at(slot, fault))?;
+        let kept = filter.keeps(cells, reader).map_err(|(slot, fault)| at(slot, fault))?;
         if !kept {
             rows.begin(time);
             rows.set_filtered();

@@ -20,9 +20,7 @@ impl ChunkSource for Pieces {
         if self.turn % 3 == 0 {
             return Ok(Chunk::Pending);
         }
-        let size = self.sizes[self.turn % self.sizes.len()]
-            .min(self.bytes.len())
-            .min(into.len());
+        let size = self.sizes[self.turn % self.sizes.len()].min(self.bytes.len()).min(into.len());
         if size == 0 {
             return Ok(Chunk::End);
         }
@@ -33,11 +31,7 @@ impl ChunkSource for Pieces {
 }
 
 fn pieces(bytes: &[u8], sizes: &[usize]) -> Vec<Input> {
-    let source = Pieces {
-        bytes: bytes.to_vec(),
-        sizes: sizes.to_vec(),
-        turn: 0,
-    };
+    let source = Pieces { bytes: bytes.to_vec(), sizes: sizes.to_vec(), turn: 0 };
     vec![Input::Chunks("in".to_owned(), Box::new(source))]
 }
 
@@ -68,9 +62,7 @@ fn show(schema: &Columns, source: &dyn Source<Columns>, kind: ColumnKind) -> Vec
     (0..schema.rows(batch))
         .map(|at| {
             let row = schema.row(batch, at);
-            let key = KeyParts::new(schema.key(row, schema.heap(batch)))
-                .next()
-                .flatten();
+            let key = KeyParts::new(schema.key(row, schema.heap(batch))).next().flatten();
             let key = key.map(|key| String::from_utf8_lossy(key).into_owned());
             let word = row.word(schema.column_word(0));
             let value = match (row.is_null(0), kind) {
@@ -80,10 +72,7 @@ fn show(schema: &Columns, source: &dyn Source<Columns>, kind: ColumnKind) -> Vec
             };
             let time = row.event_time().as_nanos() / 1_000_000;
             let (there, filtered) = (!row.is_null(1), row.is_filtered());
-            format!(
-                "{time} {} {value} {there} {filtered}",
-                key.unwrap_or("null".into())
-            )
+            format!("{time} {} {value} {there} {filtered}", key.unwrap_or("null".into()))
         })
         .collect()
 }
@@ -124,14 +113,7 @@ fn csv(bytes: &str) -> (Vec<String>, Vec<String>, Result<u64, String>) {
 #[test]
 fn csv_becomes_rows() {
     let (rows, told, end) = csv("t,k,v,w,x\n1,007,5,a,\n2,,,,\n-3,\"a,\"\"b\",-6,,z\n");
-    assert_eq!(
-        rows,
-        [
-            "1 007 5 true false",
-            "2 null null false false",
-            "-3 a,\"b -6 false false"
-        ]
-    );
+    assert_eq!(rows, ["1 007 5 true false", "2 null null false false", "-3 a,\"b -6 false false"]);
     assert!(told.is_empty());
     assert_eq!(end, Ok(0));
 }
@@ -172,31 +154,16 @@ fn malformed_records_are_told_with_their_place_and_the_rest_goes_on() {
     assert_eq!(rows, ["1 a 5 true false", "5 a 6 true false"]);
     assert_eq!(end, Ok(6));
     assert_eq!(told.len(), 5, "the first five are told");
-    assert!(
-        told[0].starts_with("in:3:1: column 't' holds 'x'"),
-        "{told:?}"
-    );
-    assert!(
-        told[1].starts_with("in:4:1: column 't' is empty"),
-        "{told:?}"
-    );
-    assert!(
-        told[2].starts_with("in:5:1: 3 fields where the columns are 4"),
-        "{told:?}"
-    );
-    assert!(
-        told[3].starts_with("in:6:5: column 'v' holds '1e'"),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("in:3:1: column 't' holds 'x'"), "{told:?}");
+    assert!(told[1].starts_with("in:4:1: column 't' is empty"), "{told:?}");
+    assert!(told[2].starts_with("in:5:1: 3 fields where the columns are 4"), "{told:?}");
+    assert!(told[3].starts_with("in:6:5: column 'v' holds '1e'"), "{told:?}");
     assert!(told[4].contains("--type v=f64"), "{told:?}");
 }
 
 #[test]
 fn strict_stops_at_the_first_malformed_record() {
-    let strict = ReadPlan {
-        strict: true,
-        ..plan(InputFormat::Csv)
-    };
+    let strict = ReadPlan { strict: true, ..plan(InputFormat::Csv) };
     let (_, _, end) = read(&strict, b"t,k,v,w\n1,a,5,b\nx,a,5,b\n", &[50]).unwrap();
     assert!(end.unwrap_err().starts_with("in:3:1: column 't' holds 'x'"));
 }
@@ -208,10 +175,7 @@ fn a_late_fraction_and_a_nul_and_no_utf8_are_malformed() {
     text.extend_from_slice(b"1000,a,1.5,b\n1001,\xff,1,b\n1002,a,\0,b\n1003,z\0z,1,b\n");
     let (rows, told, end) = read(&plan(InputFormat::Csv), &text, &[100_000]).unwrap();
     assert_eq!((rows.len(), end), (1_001, Ok(3)));
-    assert!(
-        told[0].contains("in:1002:8") && told[0].contains("--type v=f64"),
-        "{told:?}"
-    );
+    assert!(told[0].contains("in:1002:8") && told[0].contains("--type v=f64"), "{told:?}");
     assert!(told[1].contains("not UTF-8"), "{told:?}");
 }
 
@@ -221,30 +185,18 @@ fn a_line_without_end_is_one_malformed_record() {
     text.resize(text.len() + 3 * crate::limits::LINE_BYTES_MAX, b'x');
     text.extend_from_slice(b"\n3,a,2,b\n4,\"never closed,1,b\n5,a,3,b\n");
     let (rows, told, end) = read(&plan(InputFormat::Csv), &text, &[40_000]).unwrap();
-    assert_eq!(
-        rows,
-        ["1 a 1 true false", "3 a 2 true false", "5 a 3 true false"]
-    );
+    assert_eq!(rows, ["1 a 1 true false", "3 a 2 true false", "5 a 3 true false"]);
     assert_eq!(end, Ok(2));
-    assert!(
-        told[0].starts_with("in:3:1: the record is longer than"),
-        "{told:?}"
-    );
+    assert!(told[0].starts_with("in:3:1: the record is longer than"), "{told:?}");
     assert!(told[1].starts_with("in:5:1: a double quote"), "{told:?}");
 }
 
 #[test]
 fn columns_that_are_not_there_are_an_error_with_a_suggestion() {
-    let plan = ReadPlan {
-        keys: vec!["carier".to_owned()],
-        ..plan(InputFormat::Csv)
-    };
+    let plan = ReadPlan { keys: vec!["carier".to_owned()], ..plan(InputFormat::Csv) };
     let error = read(&plan, b"t,carrier,v,w\n", &[50]).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Usage);
-    assert!(
-        error.to_string().contains("did you mean 'carrier'"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("did you mean 'carrier'"), "{error}");
 }
 
 #[test]
@@ -256,20 +208,10 @@ fn a_column_of_text_can_not_be_summed() {
 
 #[test]
 fn filtered_rows_keep_their_time() {
-    let plan = ReadPlan {
-        filter: Some("v > 5 and w is null".into()),
-        ..plan(InputFormat::Csv)
-    };
+    let plan = ReadPlan { filter: Some("v > 5 and w is null".into()), ..plan(InputFormat::Csv) };
     let (rows, ..) = read(&plan, b"t,k,v,w\n1,a,9,\n2,a,9,x\n3,a,,\n", &[50]).unwrap();
     let null = "null null false true";
-    assert_eq!(
-        rows,
-        [
-            "1 a 9 false false".into(),
-            format!("2 {null}"),
-            format!("3 {null}")
-        ]
-    );
+    assert_eq!(rows, ["1 a 9 false false".into(), format!("2 {null}"), format!("3 {null}")]);
 }
 
 #[test]
@@ -286,11 +228,7 @@ fn json_lines_become_rows() {
         "nonsense\n",
     );
     let (rows, told, end) = read(&plan(InputFormat::JsonLines), text.as_bytes(), &[9_999]).unwrap();
-    let expected = [
-        "1 a\"b 5 true false",
-        "2 null null false false",
-        "4 7.50 -1 true false",
-    ];
+    let expected = ["1 a\"b 5 true false", "2 null null false false", "4 7.50 -1 true false"];
     assert_eq!(end, Ok(2), "{rows:?} {told:?}");
     assert_eq!(rows, expected);
     assert!(told[0].starts_with("in:4:"), "{told:?}");

@@ -25,12 +25,8 @@ pub enum TimeUnit {
 
 impl TimeUnit {
     /// All units with the names that people give them.
-    pub const NAMES: [(&'static str, Self); 4] = [
-        ("s", Self::Seconds),
-        ("ms", Self::Millis),
-        ("us", Self::Micros),
-        ("ns", Self::Nanos),
-    ];
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("s", Self::Seconds), ("ms", Self::Millis), ("us", Self::Micros), ("ns", Self::Nanos)];
 
     /// The time `count` units after the epoch; `None` when it is out of range.
     #[inline]
@@ -66,9 +62,7 @@ impl FromStr for TimeUnit {
 
     fn from_str(text: &str) -> Result<Self, UnknownTimeUnit> {
         let named = Self::NAMES.iter().find(|(name, _)| *name == text);
-        named
-            .map(|(_, unit)| *unit)
-            .ok_or_else(|| UnknownTimeUnit(text.to_owned()))
+        named.map(|(_, unit)| *unit).ok_or_else(|| UnknownTimeUnit(text.to_owned()))
     }
 }
 
@@ -109,11 +103,7 @@ pub struct TimestampReader {
 impl TimestampReader {
     /// A reader of dates with times of day; of numbers when a unit is given.
     pub const fn new(unit: Option<TimeUnit>) -> Self {
-        Self {
-            unit,
-            day: *b"1970-01-01",
-            day_seconds: 0,
-        }
+        Self { unit, day: *b"1970-01-01", day_seconds: 0 }
     }
 
     /// Reads one time.

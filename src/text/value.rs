@@ -69,10 +69,7 @@ mod tests {
         assert_eq!(text(Value::F64(5e-324)), "5e-324");
         assert_eq!(text(Value::I64(i64::MIN)), "-9223372036854775808");
         assert_eq!(text(Value::U64(u64::MAX)), "18446744073709551615");
-        assert_eq!(
-            text(Value::I128(-(1 << 100))),
-            "-1267650600228229401496703205376"
-        );
+        assert_eq!(text(Value::I128(-(1 << 100))), "-1267650600228229401496703205376");
     }
 
     #[test]

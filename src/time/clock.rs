@@ -30,9 +30,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose zero is now.
     pub fn new() -> Self {
-        Self {
-            zero: Instant::now(),
-        }
+        Self { zero: Instant::now() }
     }
 }
 

@@ -91,18 +91,9 @@ mod tests {
     #[test]
     fn times_out_of_range_are_refused_not_wrapped() {
         assert_eq!(EventTime::from_seconds(i64::MAX / 1000), None);
-        assert_eq!(
-            EventTime::from_millis(-1),
-            Some(EventTime::from_nanos(-1_000_000))
-        );
+        assert_eq!(EventTime::from_millis(-1), Some(EventTime::from_nanos(-1_000_000)));
         assert_eq!(EventTime::from_nanos(i64::MIN), EventTime::MIN);
-        assert_eq!(
-            EventTime::MAX.saturating_add(Span::from_nanos(5)),
-            EventTime::MAX
-        );
-        assert_eq!(
-            EventTime::MIN.saturating_sub(Span::from_nanos(5)),
-            EventTime::MIN
-        );
+        assert_eq!(EventTime::MAX.saturating_add(Span::from_nanos(5)), EventTime::MAX);
+        assert_eq!(EventTime::MIN.saturating_sub(Span::from_nanos(5)), EventTime::MIN);
     }
 }

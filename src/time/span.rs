@@ -27,11 +27,7 @@ impl Span {
 
     /// So many nanoseconds; the longest span when there are more than it holds.
     pub const fn from_nanos(nanos: u64) -> Self {
-        if nanos > i64::MAX as u64 {
-            Self::MAX
-        } else {
-            Self(nanos as i64)
-        }
+        if nanos > i64::MAX as u64 { Self::MAX } else { Self(nanos as i64) }
     }
 
     /// So many microseconds, saturating.
@@ -158,13 +154,9 @@ impl FromStr for Span {
                     false => ParseSpanError::Malformed(trimmed.into()),
                 });
             }
-            let nanos = UNITS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .ok_or_else(|| ParseSpanError::UnknownUnit {
-                    text: trimmed.into(),
-                    unit: unit.into(),
-                })?;
+            let nanos = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
+                ParseSpanError::UnknownUnit { text: trimmed.into(), unit: unit.into() }
+            })?;
             total = number
                 .parse::<i64>()
                 .ok()
@@ -189,42 +181,17 @@ mod tests {
         assert_eq!("1h30m".parse(), Ok(Span::from_minutes(90)));
         assert_eq!("500ms".parse(), Ok(Span::from_millis(500)));
         assert_eq!("0".parse(), Ok(Span::ZERO));
-        assert_eq!(
-            "10".parse::<Span>(),
-            Err(ParseSpanError::NoUnit("10".into()))
-        );
-        assert_eq!(
-            "-1s".parse::<Span>(),
-            Err(ParseSpanError::Negative("-1s".into()))
-        );
-        assert!(matches!(
-            "1y".parse::<Span>(),
-            Err(ParseSpanError::UnknownUnit { .. })
-        ));
-        assert!(matches!(
-            "".parse::<Span>(),
-            Err(ParseSpanError::Malformed(_))
-        ));
-        assert!(matches!(
-            "1.5s".parse::<Span>(),
-            Err(ParseSpanError::Malformed(_))
-        ));
-        assert!(matches!(
-            "999999999d".parse::<Span>(),
-            Err(ParseSpanError::TooLong(_))
-        ));
+        assert_eq!("10".parse::<Span>(), Err(ParseSpanError::NoUnit("10".into())));
+        assert_eq!("-1s".parse::<Span>(), Err(ParseSpanError::Negative("-1s".into())));
+        assert!(matches!("1y".parse::<Span>(), Err(ParseSpanError::UnknownUnit { .. })));
+        assert!(matches!("".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
+        assert!(matches!("1.5s".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
+        assert!(matches!("999999999d".parse::<Span>(), Err(ParseSpanError::TooLong(_))));
     }
 
     #[test]
     fn a_span_prints_as_it_parses() {
-        for nanos in [
-            0,
-            1,
-            999,
-            1_000_000,
-            90 * 60_000_000_000,
-            86_400_000_000_001,
-        ] {
+        for nanos in [0, 1, 999, 1_000_000, 90 * 60_000_000_000, 86_400_000_000_001] {
             let span = Span::from_nanos(nanos);
             assert_eq!(span.to_string().parse(), Ok(span));
         }

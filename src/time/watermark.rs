@@ -87,10 +87,7 @@ mod tests {
         let mut watermark = Watermark::START;
         let ten = Watermark::at(EventTime::from_nanos(10));
         assert_eq!(watermark.advance_to(ten), Some(ten));
-        assert_eq!(
-            watermark.advance_to(Watermark::at(EventTime::from_nanos(9))),
-            None
-        );
+        assert_eq!(watermark.advance_to(Watermark::at(EventTime::from_nanos(9))), None);
         assert_eq!(watermark.advance_to(ten), None);
         assert_eq!(watermark, ten);
         assert_eq!(watermark.advance_to(Watermark::END), Some(Watermark::END));

@@ -23,11 +23,7 @@ const PREFETCH_BYTES: usize = 256 << 10;
 
 impl<K: KeyKind, P: Copy> Pane<K, P> {
     pub(super) fn new() -> Self {
-        Self {
-            index: Index::new(),
-            entries: Vec::new(),
-            heap: K::Heap::default(),
-        }
+        Self { index: Index::new(), entries: Vec::new(), heap: K::Heap::default() }
     }
 
     /// Memory in bytes.
@@ -52,19 +48,14 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
     #[inline(always)]
     pub(super) fn entry(&mut self, hash: u64, key: K::Ref<'_>, identity: P) -> (&mut P, bool) {
         let (entries, heap) = (&self.entries, &self.heap);
-        let found = self
-            .index
-            .find(hash, |slot| K::matches(heap, &entries[slot].key, key));
+        let found = self.index.find(hash, |slot| K::matches(heap, &entries[slot].key, key));
         if let Some(slot) = found {
             return (&mut self.entries[slot].partial, false);
         }
         let slot = self.entries.len();
         self.index.insert(hash, slot);
         let key = K::store(&mut self.heap, key);
-        self.entries.push(Entry {
-            partial: identity,
-            key,
-        });
+        self.entries.push(Entry { partial: identity, key });
         (&mut self.entries[slot].partial, true)
     }
 
@@ -86,8 +77,6 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
 
 impl<K: KeyKind, P> std::fmt::Debug for Pane<K, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pane")
-            .field("keys", &self.entries.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Pane").field("keys", &self.entries.len()).finish_non_exhaustive()
     }
 }

@@ -102,9 +102,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
 
     /// The oldest slice retained that is not before `first`.
     pub(super) fn first_from(&self, first: SliceIndex) -> Option<SliceIndex> {
-        let at = self
-            .retained
-            .partition_point(|retained| retained.slice < first);
+        let at = self.retained.partition_point(|retained| retained.slice < first);
         self.retained.get(at).map(|retained| retained.slice)
     }
 
@@ -138,15 +136,9 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         partial: P,
         aggregate: &A,
     ) {
-        let at = self
-            .retained
-            .partition_point(|retained| retained.slice < slice);
+        let at = self.retained.partition_point(|retained| retained.slice < slice);
         let mut in_front = at < self.front;
-        if self
-            .retained
-            .get(at)
-            .is_none_or(|retained| retained.slice != slice)
-        {
+        if self.retained.get(at).is_none_or(|retained| retained.slice != slice) {
             let mut retained = self.spare.pop().unwrap_or_else(|| Retained::new(slice));
             retained.slice = slice;
             self.retained.insert(at, retained);
@@ -173,10 +165,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         aggregate: &A,
     ) -> u32 {
         let (slots, heap) = (&self.slots, &self.heap);
-        if let Some(slot) = self
-            .index
-            .find(hash, |slot| K::matches(heap, &slots[slot].key, key))
-        {
+        if let Some(slot) = self.index.find(hash, |slot| K::matches(heap, &slots[slot].key, key)) {
             return slot as u32;
         }
         let fresh = Slot {
@@ -319,12 +308,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
 
 impl<P> Retained<P> {
     fn new(slice: SliceIndex) -> Self {
-        Self {
-            slice,
-            slots: Vec::new(),
-            partials: Vec::new(),
-            saved: Vec::new(),
-        }
+        Self { slice, slots: Vec::new(), partials: Vec::new(), saved: Vec::new() }
     }
 
     fn clear(&mut self) {
@@ -336,8 +320,6 @@ impl<P> Retained<P> {
 
 impl<K: KeyKind, P> std::fmt::Debug for Sliding<K, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sliding")
-            .field("live", &self.live.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Sliding").field("live", &self.live.len()).finish_non_exhaustive()
     }
 }

@@ -91,12 +91,7 @@ impl WindowSpec {
             () if slide > size => Err(SpecError::SlideBeyondSize { size, slide }),
             () => {
                 let (size, slide) = (size.as_nanos(), slide.as_nanos());
-                Ok(Self {
-                    size,
-                    slide,
-                    offset: 0,
-                    tail: size % slide,
-                })
+                Ok(Self { size, slide, offset: 0, tail: size % slide })
             }
         }
     }
@@ -139,11 +134,7 @@ impl WindowSpec {
             return SliceIndex(slide);
         }
         let within = distance.rem_euclid(self.slide);
-        SliceIndex(
-            slide
-                .saturating_mul(2)
-                .saturating_add(i64::from(within >= self.tail)),
-        )
+        SliceIndex(slide.saturating_mul(2).saturating_add(i64::from(within >= self.tail)))
     }
 
     #[cold]
@@ -183,10 +174,7 @@ impl WindowSpec {
     /// The window of an index; bounds beyond what event time can say are brought to its ends.
     pub fn window(&self, index: WindowIndex) -> Window {
         let start = EventTime::from_nanos(clamp(self.start_wide(index.0)));
-        Window {
-            start,
-            end: EventTime::from_nanos(clamp(self.end_wide(index))),
-        }
+        Window { start, end: EventTime::from_nanos(clamp(self.end_wide(index))) }
     }
 
     /// The first slice of a window.
@@ -236,11 +224,7 @@ impl WindowSpec {
         let closed = self.last_closed(watermark.horizon(tick));
         if closed.0 == i64::MIN {
             let (late_before, partly_late_before) = (i64::MIN, i64::MIN);
-            return Thresholds {
-                late_before,
-                partly_late_before,
-                closed,
-            };
+            return Thresholds { late_before, partly_late_before, closed };
         }
         Thresholds {
             late_before: clamp(self.start_wide(closed.0) + i128::from(self.slide)),

@@ -30,10 +30,7 @@ pub struct StoreLimits {
 
 impl Default for StoreLimits {
     fn default() -> Self {
-        Self {
-            live_keys_max: LIVE_KEYS_DEFAULT,
-            open_slices_max: OPEN_SLICES_MAX,
-        }
+        Self { live_keys_max: LIVE_KEYS_DEFAULT, open_slices_max: OPEN_SLICES_MAX }
     }
 }
 
@@ -266,12 +263,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     ) -> Result<Added, StoreError> {
         assert!(!self.is_firing(), "rows are added between firings");
         let thresholds = self.spec.thresholds(watermark, self.tick);
-        let judged = Judged {
-            schema,
-            frame,
-            thresholds,
-            watermark,
-        };
+        let judged = Judged { schema, frame, thresholds, watermark };
         let mut added = Added::default();
         let stride = schema.stride_words();
         for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
@@ -279,9 +271,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         }
         let held = self.entries + self.sliding.entries();
         if held > self.limits.live_keys_max {
-            return Err(StoreError::LiveKeys {
-                max: self.limits.live_keys_max,
-            });
+            return Err(StoreError::LiveKeys { max: self.limits.live_keys_max });
         }
         Ok(added)
     }
@@ -330,10 +320,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 true => judged.frame.source_sequence(first + at),
                 false => Default::default(),
             };
-            let moment = Moment {
-                time: schema.event_time(row),
-                sequence,
-            };
+            let moment = Moment { time: schema.event_time(row), sequence };
             let key = schema.key(row, heap);
             let pane = &mut self.panes[pane as usize];
             let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
@@ -357,11 +344,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if self.open.len() > 4 {
             return Ok((nanos, nanos.saturating_add(1), pane));
         }
-        Ok((
-            self.spec.slice_start(slice),
-            self.spec.slice_end(slice),
-            pane,
-        ))
+        Ok((self.spec.slice_start(slice), self.spec.slice_end(slice), pane))
     }
 
     #[cold]
@@ -370,9 +353,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             Some(pane) => *pane,
             None => {
                 if self.open.len() >= self.limits.open_slices_max {
-                    return Err(StoreError::OpenSlices {
-                        max: self.limits.open_slices_max,
-                    });
+                    return Err(StoreError::OpenSlices { max: self.limits.open_slices_max });
                 }
                 let pane = self.spare.pop().unwrap_or_else(|| {
                     self.panes.push(Pane::new());
@@ -416,43 +397,26 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         added: &mut Added,
         late: &mut impl FnMut(LateRow<'_, Row>),
     ) -> Result<(), StoreError> {
-        let Judged {
-            schema,
-            frame,
-            thresholds,
-            watermark,
-        } = judged;
+        let Judged { schema, frame, thresholds, watermark } = judged;
         let time = schema.event_time(row);
         if time.as_nanos() < thresholds.late_before {
             added.late += 1;
             let window_end = self.spec.last_end_of(time.as_nanos());
-            late(LateRow {
-                row,
-                heap: frame.heap(),
-                window_end,
-                watermark: *watermark,
-            });
+            late(LateRow { row, heap: frame.heap(), window_end, watermark: *watermark });
             return Ok(());
         }
         added.counted += 1;
         added.partly_late += 1;
         let key = schema.key(row, frame.heap());
         let hash = K::table_hash(&self.hasher, key);
-        let moment = Moment {
-            time,
-            sequence: frame.source_sequence(index),
-        };
+        let moment = Moment { time, sequence: frame.source_sequence(index) };
         let slice = self.spec.slice_of(time.as_nanos());
         if thresholds.closed <= self.fired {
             let partial = self.aggregate.lift(moment, row);
-            self.sliding
-                .add_late(slice, (hash, key), partial, &self.aggregate);
+            self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
             return Ok(());
         }
-        let pane = self
-            .held
-            .entry((thresholds.closed, slice))
-            .or_insert_with(Pane::new);
+        let pane = self.held.entry((thresholds.closed, slice)).or_insert_with(Pane::new);
         let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
         self.aggregate.fold(partial, moment, row);
         self.entries += usize::from(new);
@@ -565,15 +529,13 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if self.spec.is_tumbling() {
             return;
         }
-        self.sliding
-            .evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
+        self.sliding.evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
         let end = self.spec.slice_after(window);
         while let Some((slice, _)) = self.open.range(..end).next() {
             let slice = *slice;
             let Some(pane) = self.close(slice) else { break };
             let closed = &self.panes[pane as usize];
-            self.sliding
-                .push(slice, closed, &self.hasher, &self.aggregate);
+            self.sliding.push(slice, closed, &self.hasher, &self.aggregate);
             self.recycle(pane);
         }
         self.sliding.settle(&self.aggregate);
@@ -604,12 +566,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if !self.spec.is_tumbling() {
             while next < self.sliding.live() {
                 let (key, partial) = self.sliding.result(next, &self.aggregate);
-                let fired = Fired {
-                    window: bounds,
-                    key,
-                    partial: &partial,
-                    reason,
-                };
+                let fired = Fired { window: bounds, key, partial: &partial, reason };
                 if emit(fired) == Flow::Full {
                     break;
                 }
@@ -622,12 +579,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         };
         for entry in &pane.entries[next..] {
             let key = pane.key(entry);
-            let fired = Fired {
-                window: bounds,
-                key,
-                partial: &entry.partial,
-                reason,
-            };
+            let fired = Fired { window: bounds, key, partial: &entry.partial, reason };
             if emit(fired) == Flow::Full {
                 break;
             }
@@ -648,8 +600,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         } else {
             let next = WindowIndex(window.0.saturating_add(1));
             let first = self.spec.first_slice(next);
-            self.sliding
-                .evict_before(first, &self.hasher, &self.aggregate);
+            self.sliding.evict_before(first, &self.hasher, &self.aggregate);
         }
     }
 
@@ -663,8 +614,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             for entry in &pane.entries {
                 let key = pane.key(entry);
                 let hash = K::table_hash(&self.hasher, key);
-                self.sliding
-                    .add_late(slice, (hash, key), entry.partial, &self.aggregate);
+                self.sliding.add_late(slice, (hash, key), entry.partial, &self.aggregate);
             }
         }
     }
@@ -675,19 +625,13 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             open_slices: self.open.len() + self.sliding.slices(),
             live_keys: self.entries + self.sliding.entries(),
             windows_fired: self.windows_fired,
-            bytes: self
-                .open
-                .values()
-                .map(|pane| self.panes[*pane as usize].bytes())
-                .sum(),
+            bytes: self.open.values().map(|pane| self.panes[*pane as usize].bytes()).sum(),
         }
     }
 }
 
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> std::fmt::Debug for WindowStore<K, A, Row> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WindowStore")
-            .field("spec", &self.spec)
-            .finish_non_exhaustive()
+        f.debug_struct("WindowStore").field("spec", &self.spec).finish_non_exhaustive()
     }
 }

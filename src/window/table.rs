@@ -20,11 +20,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self {
-            entries: vec![0; LENGTH_MIN],
-            mask: LENGTH_MIN - 1,
-            used: 0,
-        }
+        Self { entries: vec![0; LENGTH_MIN], mask: LENGTH_MIN - 1, used: 0 }
     }
 
     /// Memory in bytes.
@@ -91,9 +87,7 @@ impl Index {
     fn resize(&mut self, length: usize) {
         let old = std::mem::replace(&mut self.entries, vec![0; length]);
         self.mask = length - 1;
-        old.into_iter()
-            .filter(|entry| *entry != 0)
-            .for_each(|entry| self.place(entry));
+        old.into_iter().filter(|entry| *entry != 0).for_each(|entry| self.place(entry));
     }
 
     /// Removes a slot, and moves back what had been pushed on by it (Knuth, TAOCP 6.4, R).
@@ -144,7 +138,11 @@ mod tests {
         #[test]
         fn it_finds_what_a_map_finds(
             steps in prop::collection::vec((0_u64..40, any::<bool>()), 0..300),
-            spread in prop_oneof![Just(1_u64 << 32), Just(1_u64 << 36), Just(0x9e37_79b9_7f4a_7c15)],
+            spread in prop_oneof![
+                Just(1_u64 << 32),
+                Just(1_u64 << 36),
+                Just(0x9e37_79b9_7f4a_7c15),
+            ],
         ) {
             let hash = |key: u64| key.wrapping_mul(spread);
             let (mut index, mut model, mut keys) = (Index::new(), HashMap::new(), Vec::new());

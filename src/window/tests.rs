@@ -50,12 +50,7 @@ impl Aggregate<Row> for Probe {
     fn lift(&self, moment: Moment, row: &Row) -> Partial {
         match self.invertible {
             true => [1, row.value, 0, 0],
-            false => [
-                1,
-                row.value,
-                row.value,
-                moment.sequence.to_raw().cast_signed(),
-            ],
+            false => [1, row.value, row.value, moment.sequence.to_raw().cast_signed()],
         }
     }
 
@@ -115,11 +110,7 @@ fn case() -> impl Strategy<Value = Case> {
         let rows = |(partition, steps): (usize, Vec<(i64, i64, u64)>)| {
             let rows = steps.into_iter().map(|(step, value, key)| {
                 now[partition] += step;
-                Row {
-                    time: now[partition],
-                    value,
-                    key,
-                }
+                Row { time: now[partition], value, key }
             });
             (partition, rows.collect())
         };
@@ -127,25 +118,17 @@ fn case() -> impl Strategy<Value = Case> {
     });
     let refusals = prop::collection::vec(any::<bool>(), 1..9);
     let numbers = (1_i64..4, 0_i64..30);
-    (
-        spec(),
-        numbers,
-        turns,
-        any::<bool>(),
-        refusals,
-        any::<bool>(),
+    (spec(), numbers, turns, any::<bool>(), refusals, any::<bool>()).prop_map(
+        |(spec, (tick, bound), turns, invertible, refusals, interrupted)| Case {
+            spec,
+            tick,
+            bound,
+            turns,
+            invertible,
+            refusals,
+            interrupted,
+        },
     )
-        .prop_map(
-            |(spec, (tick, bound), turns, invertible, refusals, interrupted)| Case {
-                spec,
-                tick,
-                bound,
-                turns,
-                invertible,
-                refusals,
-                interrupted,
-            },
-        )
 }
 
 type Results = BTreeMap<(i64, i64, u64), Partial>;
@@ -154,9 +137,7 @@ type Results = BTreeMap<(i64, i64, u64), Partial>;
 /// of its own partition, as it stood before, had not passed. Says the results and how many
 /// records count in none.
 fn windows_by_definition(case: &Case) -> (Results, u64) {
-    let probe = Probe {
-        invertible: case.invertible,
-    };
+    let probe = Probe { invertible: case.invertible };
     let (mut results, mut late) = (Results::new(), 0);
     let mut max = [None::<i64>; 3];
     let mut sequence = [0_u64; 3];
@@ -165,10 +146,7 @@ fn windows_by_definition(case: &Case) -> (Results, u64) {
         for row in rows {
             let horizon = max[*partition].map_or(i64::MIN, |max| max - case.bound + case.tick);
             let at = SourceSequence::new(*partition as u16, sequence[*partition]);
-            let moment = Moment {
-                time: row.event_time(),
-                sequence: at,
-            };
+            let moment = Moment { time: row.event_time(), sequence: at };
             let mut counted = false;
             for index in (row.time - size) / slide - 60..=row.time / slide + 60 {
                 let window = case.spec.window(WindowIndex(index));
@@ -196,10 +174,7 @@ fn frame(rows: &[Row], watermark: Watermark, first: SourceSequence) -> Vec<u64> 
     let extras = Extras::SOURCE_SEQUENCE;
     let mut writer = FrameWriter::begin(&mut words[..], &mut tail, header, stride, extras);
     for (row, at) in rows.iter().zip(0..) {
-        let stamp = Stamp {
-            sequence: first.plus(at),
-            ..Stamp::default()
-        };
+        let stamp = Stamp { sequence: first.plus(at), ..Stamp::default() };
         writer.push(&schema, row, &[], stamp);
     }
     writer.finish(watermark, 0);
@@ -223,15 +198,7 @@ struct Run {
 impl Run {
     fn fire(&mut self) {
         loop {
-            let Self {
-                store,
-                results,
-                reasons,
-                refusals,
-                turn,
-                last_end,
-                ..
-            } = self;
+            let Self { store, results, reasons, refusals, turn, last_end, .. } = self;
             let firing = store.fire(&mut |fired| {
                 *turn += 1;
                 // Every fourth offer is taken, so that all get through some time.
@@ -276,9 +243,7 @@ impl Run {
 /// Runs a case through the store, frames cut where lateness changes.
 fn run(case: &Case) -> Run {
     let tick = Span::from_nanos(case.tick.unsigned_abs());
-    let probe = Probe {
-        invertible: case.invertible,
-    };
+    let probe = Probe { invertible: case.invertible };
     let mut run = Run {
         store: Store::new(case.spec, tick, probe, StoreLimits::default()),
         results: Results::new(),
@@ -365,35 +330,17 @@ proptest! {
 fn impossible_windows_are_refused() {
     let span = Span::from_seconds;
     assert_eq!(WindowSpec::tumbling(Span::ZERO), Err(SpecError::ZeroSize));
-    assert_eq!(
-        WindowSpec::sliding(span(1), Span::ZERO),
-        Err(SpecError::ZeroSlide)
-    );
+    assert_eq!(WindowSpec::sliding(span(1), Span::ZERO), Err(SpecError::ZeroSlide));
     let error = WindowSpec::sliding(span(1), span(2)).unwrap_err();
-    assert!(
-        error.to_string().contains("take a slide of at most 1s"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("take a slide of at most 1s"), "{error}");
 }
 
 #[test]
 fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
-    let limits = StoreLimits {
-        live_keys_max: 2,
-        open_slices_max: 2,
-    };
-    let row = |time, key| Row {
-        time,
-        value: 1,
-        key,
-    };
-    let mut store = Store::new(
-        spec,
-        Span::from_nanos(1),
-        Probe { invertible: true },
-        limits,
-    );
+    let limits = StoreLimits { live_keys_max: 2, open_slices_max: 2 };
+    let row = |time, key| Row { time, value: 1, key };
+    let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     let first = SourceSequence::default();
     let add = |store: &mut Store, rows: &[Row]| {
         let words = frame(rows, Watermark::START, first);
@@ -404,15 +351,7 @@ fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let error = add(&mut store, &[row(1, 3)]).unwrap_err();
     assert_eq!(error, StoreError::LiveKeys { max: 2 });
     assert!(error.to_string().contains("raise the live-key limit"));
-    let mut store = Store::new(
-        spec,
-        Span::from_nanos(1),
-        Probe { invertible: true },
-        limits,
-    );
+    let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     assert!(add(&mut store, &[row(1, 1), row(11, 1)]).is_ok());
-    assert_eq!(
-        add(&mut store, &[row(21, 1)]),
-        Err(StoreError::OpenSlices { max: 2 })
-    );
+    assert_eq!(add(&mut store, &[row(21, 1)]), Err(StoreError::OpenSlices { max: 2 }));
 }

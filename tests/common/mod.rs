@@ -40,11 +40,7 @@ fn normal(cell: &str) -> String {
 pub(crate) fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
     let mut rows = BTreeMap::new();
     for record in csv::Reader::from_reader(text.as_bytes()).records() {
-        let row = record
-            .expect("a result is CSV")
-            .iter()
-            .map(normal)
-            .collect();
+        let row = record.expect("a result is CSV").iter().map(normal).collect();
         *rows.entry(row).or_insert(0) += 1;
     }
     rows
@@ -53,14 +49,8 @@ pub(crate) fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
 /// Fails, naming a few rows, when two CSV texts are not the same bag of rows.
 pub(crate) fn assert_same_bag(expected: &str, actual: &str, what: &str) {
     let (expected, actual) = (bag(expected), bag(actual));
-    let missing: Vec<_> = expected
-        .iter()
-        .filter(|(row, n)| actual.get(*row) != Some(n))
-        .collect();
-    let extra: Vec<_> = actual
-        .iter()
-        .filter(|(row, n)| expected.get(*row) != Some(n))
-        .collect();
+    let missing: Vec<_> = expected.iter().filter(|(row, n)| actual.get(*row) != Some(n)).collect();
+    let extra: Vec<_> = actual.iter().filter(|(row, n)| expected.get(*row) != Some(n)).collect();
     assert!(
         missing.is_empty() && extra.is_empty(),
         "{what}: of {} rows {} are missing and {} too many: {:?} {:?}",

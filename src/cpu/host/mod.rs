@@ -46,12 +46,7 @@ pub struct Finding {
 
 impl Finding {
     fn new(name: &'static str, level: Level, found: impl Into<String>) -> Self {
-        Self {
-            name,
-            level,
-            found: found.into(),
-            mend: None,
-        }
+        Self { name, level, found: found.into(), mend: None }
     }
 
     fn mend(mut self, mend: impl Into<String>) -> Self {
@@ -74,11 +69,7 @@ impl fmt::Display for Finding {
 pub fn findings() -> Vec<Finding> {
     let topology = Topology::detect();
     let host = Host::at("/");
-    let mut all = vec![
-        host.cores(&topology),
-        io_uring(kernel_io_uring()),
-        memlock(),
-    ];
+    let mut all = vec![host.cores(&topology), io_uring(kernel_io_uring()), memlock()];
     all.extend([
         host.kernel(),
         host.clock_source(),
@@ -101,9 +92,7 @@ struct Host {
 
 impl Host {
     fn at(root: impl AsRef<Path>) -> Self {
-        Self {
-            root: root.as_ref().into(),
-        }
+        Self { root: root.as_ref().into() }
     }
 
     fn read(&self, path: &str) -> Option<String> {
@@ -113,9 +102,8 @@ impl Host {
 
     fn cores(&self, topology: &Topology) -> Finding {
         let allowed = topology.cpu_count();
-        let online = self
-            .read("sys/devices/system/cpu/online")
-            .and_then(|text| parse::cpu_list(&text));
+        let online =
+            self.read("sys/devices/system/cpu/online").and_then(|text| parse::cpu_list(&text));
         match online {
             Some(online) if online > allowed => Finding::new(
                 "cores",
@@ -123,11 +111,7 @@ impl Host {
                 format!("{allowed} of {online} may be used by this process"),
             )
             .mend("allow more (taskset, cpuset, --cpuset-cpus) if shards should have them"),
-            _ => Finding::new(
-                "cores",
-                Level::Ok,
-                format!("{allowed}, all of them allowed"),
-            ),
+            _ => Finding::new("cores", Level::Ok, format!("{allowed}, all of them allowed")),
         }
     }
 
@@ -171,9 +155,8 @@ impl Host {
     }
 
     fn hypervisor(&self) -> Finding {
-        let is_guest = self
-            .read("proc/cpuinfo")
-            .is_some_and(|text| parse::has_cpu_flag(&text, "hypervisor"));
+        let is_guest =
+            self.read("proc/cpuinfo").is_some_and(|text| parse::has_cpu_flag(&text, "hypervisor"));
         if !is_guest {
             return Finding::new("hypervisor", Level::Ok, "none seen");
         }
@@ -192,9 +175,7 @@ impl Host {
     fn governor(&self, topology: &Topology) -> Finding {
         let name = "cpu frequency";
         let of = |cpu: u32| {
-            self.read(&format!(
-                "sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"
-            ))
+            self.read(&format!("sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"))
         };
         let told: Vec<String> = topology.cpus().iter().filter_map(|cpu| of(cpu.0)).collect();
         match told.iter().find(|governor| *governor != "performance") {
@@ -260,11 +241,7 @@ impl Host {
         loop {
             let folder = group.strip_prefix("/").unwrap_or(group);
             let path = Path::new("sys/fs/cgroup").join(folder).join("cpu.max");
-            consider(
-                self.read(&path.to_string_lossy())
-                    .as_deref()
-                    .and_then(parse::cpu_max),
-            );
+            consider(self.read(&path.to_string_lossy()).as_deref().and_then(parse::cpu_max));
             match group.parent() {
                 Some(parent) => group = parent,
                 None => break,
@@ -278,9 +255,7 @@ impl Host {
     }
 
     fn load(&self, topology: &Topology) -> Finding {
-        let load = self
-            .read("proc/loadavg")
-            .and_then(|text| parse::load(&text));
+        let load = self.read("proc/loadavg").and_then(|text| parse::load(&text));
         let Some(load) = load else {
             return Finding::new("load", Level::Note, "not told here");
         };
@@ -334,11 +309,7 @@ fn memlock_of(limit_bytes: Option<u64>) -> Finding {
         Some(bytes) => Finding::new(
             name,
             Level::Warning,
-            format!(
-                "{} KiB allowed, io_uring's runtime needs {}",
-                bytes >> 10,
-                needed >> 10
-            ),
+            format!("{} KiB allowed, io_uring's runtime needs {}", bytes >> 10, needed >> 10),
         )
         .mend(format!("ulimit -l {}", needed >> 10)),
     }

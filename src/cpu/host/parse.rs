@@ -83,10 +83,7 @@ mod tests {
     fn groups_and_flags_are_found() {
         assert_eq!(cgroup_v2("1:cpu:/\n0::/a/b"), Some("/a/b"));
         assert_eq!(cgroup_v2("1:cpu:/"), None);
-        assert!(has_cpu_flag(
-            "model: x\nflags\t\t: fpu hypervisor avx",
-            "hypervisor"
-        ));
+        assert!(has_cpu_flag("model: x\nflags\t\t: fpu hypervisor avx", "hypervisor"));
         assert!(!has_cpu_flag("flags\t\t: fpu hypervisors", "hypervisor"));
     }
 }

@@ -32,10 +32,7 @@ fn a_good_host_has_nothing_to_mend() {
         ("proc/loadavg", "0.10 0.2 0.3 1/2 3\n"),
         ("proc/self/cgroup", "0::/\n"),
         ("sys/fs/cgroup/cpu.max", "max 100000\n"),
-        (
-            "sys/kernel/mm/transparent_hugepage/enabled",
-            "[always] madvise never\n",
-        ),
+        ("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never\n"),
     ]);
     let all = [
         host.cores(&two_cores()),
@@ -48,11 +45,7 @@ fn a_good_host_has_nothing_to_mend() {
         host.load(&two_cores()),
     ];
     for finding in all {
-        assert_eq!(
-            (finding.level, &finding.mend),
-            (Level::Ok, &None),
-            "{finding}"
-        );
+        assert_eq!((finding.level, &finding.mend), (Level::Ok, &None), "{finding}");
     }
 }
 
@@ -64,16 +57,10 @@ fn a_bad_host_is_told_what_to_mend() {
         ("sys/devices/system/cpu/online", "0-7\n"),
         (governor, "powersave\n"),
         (&format!("{clock}/current_clocksource"), "hpet\n"),
-        (
-            &format!("{clock}/available_clocksource"),
-            "hpet tsc acpi_pm\n",
-        ),
+        (&format!("{clock}/available_clocksource"), "hpet tsc acpi_pm\n"),
         ("proc/sys/kernel/osrelease", "4.18.0\n"),
         ("proc/loadavg", "7.10 0.2 0.3 1/2 3\n"),
-        (
-            "sys/kernel/mm/transparent_hugepage/enabled",
-            "always madvise [never]\n",
-        ),
+        ("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n"),
     ]);
     let told = |finding: Finding, level, mend: &str| {
         assert_eq!(finding.level, level, "{finding}");
@@ -86,10 +73,7 @@ fn a_bad_host_is_told_what_to_mend() {
     told(host.huge_pages(), Level::Note, "madvise");
     told(host.load(&two_cores()), Level::Warning, "compete");
     told(memlock_of(Some(64 << 10)), Level::Warning, "ulimit -l 512");
-    assert_eq!(
-        io_uring(Err(IoUringRefusal::Forbidden)).level,
-        Level::Warning
-    );
+    assert_eq!(io_uring(Err(IoUringRefusal::Forbidden)).level, Level::Warning);
 }
 
 #[test]
@@ -129,13 +113,7 @@ fn this_host_is_looked_at_and_printed() {
     let all = findings();
     assert_eq!(all.len(), 10);
     let text: String = all.iter().map(|finding| format!("{finding}\n")).collect();
-    for name in [
-        "cores",
-        "io_uring",
-        "locked memory",
-        "clock source",
-        "cpu quota",
-    ] {
+    for name in ["cores", "io_uring", "locked memory", "clock source", "cpu quota"] {
         assert!(text.contains(name), "{text}");
     }
 }

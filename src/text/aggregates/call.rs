@@ -53,9 +53,7 @@ pub(super) const NAMES: [(&str, Function); 17] = [
 impl Function {
     /// The function of that name, in any case.
     pub fn named(name: &str) -> Option<Self> {
-        let found = NAMES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let found = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(found.1)
     }
 

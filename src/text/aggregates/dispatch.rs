@@ -71,10 +71,8 @@ pub fn with_aggregates<V: AggregatesVisitor>(
     place: impl Fn(&str) -> Option<ColumnPlace>,
     visitor: V,
 ) -> Result<V::Output, AggregatePlanError> {
-    let measures: Vec<_> = calls
-        .iter()
-        .map(|call| placed(call, schema, &place))
-        .collect::<Result<_, _>>()?;
+    let measures: Vec<_> =
+        calls.iter().map(|call| placed(call, schema, &place)).collect::<Result<_, _>>()?;
     let layout = Layout::new(&measures, schema).ok_or(AggregatePlanError::TooWide)?;
     // A result's values lie in an array of as many places as there are words.
     let words = layout.identity.len().max(calls.len());

@@ -104,12 +104,7 @@ pub(super) enum Shown {
     /// The word itself, a count.
     Count { at: u8 },
     /// Null when the word at `count` is zero, otherwise what `function` makes of the state at `at`.
-    Of {
-        function: Function,
-        kind: NumberKind,
-        count: u8,
-        at: u8,
-    },
+    Of { function: Function, kind: NumberKind, count: u8, at: u8 },
 }
 
 /// A whole partial.
@@ -144,10 +139,7 @@ impl Layout {
         for column in &wanted {
             layout.push_column(column, schema)?;
         }
-        layout.shown = measures
-            .iter()
-            .map(|measure| layout.show(measure))
-            .collect();
+        layout.shown = measures.iter().map(|measure| layout.show(measure)).collect();
         Some(layout)
     }
 
@@ -173,15 +165,9 @@ impl Layout {
         let Measure::Of(function, place) = measure else {
             return Shown::Count { at: 0 };
         };
-        let position = self
-            .columns
-            .iter()
-            .position(|c| usize::from(c.column) == place.index);
+        let position = self.columns.iter().position(|c| usize::from(c.column) == place.index);
         let column = &self.columns[position.expect("every measured column was laid out")];
-        let state = place
-            .kind
-            .number()
-            .and_then(|kind| Some((kind, State::of(*function, kind)?)));
+        let state = place.kind.number().and_then(|kind| Some((kind, State::of(*function, kind)?)));
         let Some((kind, state)) = state else {
             return Shown::Count { at: column.at };
         };
@@ -210,28 +196,18 @@ fn wanted(measures: &[Measure<ColumnPlace>]) -> Vec<Wanted> {
         let Measure::Of(function, place) = measure else {
             continue;
         };
-        let known = columns
-            .iter()
-            .position(|column| column.index == place.index);
+        let known = columns.iter().position(|column| column.index == place.index);
         let known = known.unwrap_or_else(|| {
-            columns.push(Wanted {
-                index: place.index,
-                states: Vec::new(),
-            });
+            columns.push(Wanted { index: place.index, states: Vec::new() });
             columns.len() - 1
         });
-        let state = place
-            .kind
-            .number()
-            .and_then(|kind| State::of(*function, kind));
+        let state = place.kind.number().and_then(|kind| State::of(*function, kind));
         if let Some(state) = state
             && !columns[known].states.contains(&state)
         {
             columns[known].states.push(state);
         }
     }
-    columns
-        .iter_mut()
-        .for_each(|column| column.states.sort_unstable());
+    columns.iter_mut().for_each(|column| column.states.sort_unstable());
     columns
 }

@@ -169,18 +169,11 @@ impl Parser<'_> {
 
     fn unexpected(&self, expected: &'static str) -> AggregateListError {
         let found = self.rest().chars().next();
-        self.error(
-            self.at,
-            AggregateListProblem::Unexpected { expected, found },
-        )
+        self.error(self.at, AggregateListProblem::Unexpected { expected, found })
     }
 
     fn error(&self, at: usize, problem: AggregateListProblem) -> AggregateListError {
-        AggregateListError {
-            text: self.text.to_owned(),
-            at,
-            problem,
-        }
+        AggregateListError { text: self.text.to_owned(), at, problem }
     }
 }
 

@@ -23,10 +23,7 @@ pub struct ColumnAggregates<const WORDS: usize> {
 impl<const WORDS: usize> ColumnAggregates<WORDS> {
     /// `WORDS` is at least the layout's words and the number of its values.
     pub(super) fn new(layout: Layout) -> Self {
-        assert!(
-            layout.shown.len() <= WORDS,
-            "one result's values have room in {WORDS} words"
-        );
+        assert!(layout.shown.len() <= WORDS, "one result's values have room in {WORDS} words");
         let mut identity = [0; WORDS];
         identity[..layout.identity.len()].copy_from_slice(&layout.identity);
         Self { identity, layout }
@@ -176,16 +173,10 @@ fn combine_state(state: State, (ours, into): (u64, &mut [u64]), (theirs, from): 
         }
         State::SumF64 => into[0] = add(into[0], from[0]),
         State::MinI64 | State::MinF64 => {
-            into[0] = into[0]
-                .cast_signed()
-                .min(from[0].cast_signed())
-                .cast_unsigned();
+            into[0] = into[0].cast_signed().min(from[0].cast_signed()).cast_unsigned();
         }
         State::MaxI64 | State::MaxF64 => {
-            into[0] = into[0]
-                .cast_signed()
-                .max(from[0].cast_signed())
-                .cast_unsigned();
+            into[0] = into[0].cast_signed().max(from[0].cast_signed()).cast_unsigned();
         }
         State::First => {
             if (from[0].cast_signed(), from[1]) < (into[0].cast_signed(), into[1]) {
@@ -226,12 +217,9 @@ fn combine_spread((ours, into): (u64, &mut [u64]), (theirs, from): (u64, &[u64])
 fn show(shown: Shown, partial: &[u64]) -> Value {
     let (function, kind, count, at) = match shown {
         Shown::Count { at } => return Value::U64(partial[usize::from(at)]),
-        Shown::Of {
-            function,
-            kind,
-            count,
-            at,
-        } => (function, kind, partial[usize::from(count)], usize::from(at)),
+        Shown::Of { function, kind, count, at } => {
+            (function, kind, partial[usize::from(count)], usize::from(at))
+        }
     };
     if count == 0 {
         return Value::Null;

@@ -160,16 +160,11 @@ impl AggregatesVisitor for Laws<'_> {
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) {
         let scale = self.parts.iter().flatten();
-        let scale = scale
-            .filter_map(|row| Some(row.f?.abs()))
-            .fold(1.0, f64::max);
+        let scale = scale.filter_map(|row| Some(row.f?.abs())).fold(1.0, f64::max);
         let assert_same = |left: &[u64; WORDS], right: &[u64; WORDS], law: &str| {
             let (left, right) = (aggregates.lower(left), aggregates.lower(right));
             for ((left, right), call) in left.iter().zip(&right).zip(self.calls) {
-                assert!(
-                    agree(*left, *right, scale),
-                    "{law}: {call:?} {left:?} {right:?}"
-                );
+                assert!(agree(*left, *right, scale), "{law}: {call:?} {left:?} {right:?}");
             }
         };
         let plus = |left: &[u64; WORDS], right: &[u64; WORDS]| {
@@ -177,11 +172,7 @@ impl AggregatesVisitor for Laws<'_> {
             aggregates.combine(&mut sum, right);
             sum
         };
-        let parts: Vec<_> = self
-            .parts
-            .iter()
-            .map(|rows| Self::folded(&aggregates, rows))
-            .collect();
+        let parts: Vec<_> = self.parts.iter().map(|rows| Self::folded(&aggregates, rows)).collect();
         let [a, b, c] = &parts[..] else {
             panic!("three parts");
         };
@@ -198,10 +189,7 @@ impl AggregatesVisitor for Laws<'_> {
         let rows: Vec<Given> = self.parts.iter().flatten().cloned().collect();
         for (value, call) in whole.iter().zip(self.calls) {
             let meant = by_definition(&call.measure, &rows);
-            assert!(
-                agree(*value, meant, scale),
-                "{call:?} is {meant:?}, not {value:?}"
-            );
+            assert!(agree(*value, meant, scale), "{call:?} is {meant:?}, not {value:?}");
         }
         assert_eq!(whole.len(), self.calls.len());
     }
@@ -209,10 +197,7 @@ impl AggregatesVisitor for Laws<'_> {
 
 fn check_laws(calls: &str, parts: &[Vec<Given>]) {
     let calls = parse_aggregates(calls).unwrap();
-    let laws = Laws {
-        calls: &calls,
-        parts,
-    };
+    let laws = Laws { calls: &calls, parts };
     with_aggregates(&calls, SCHEMA, place, laws).unwrap();
 }
 
@@ -229,7 +214,8 @@ prop_compose! {
         ],
         text: bool,
     ) -> Given {
-        let moment = Moment { time: EventTime::from_nanos(time), sequence: SourceSequence::default() };
+        let sequence = SourceSequence::default();
+        let moment = Moment { time: EventTime::from_nanos(time), sequence };
         Given { moment, i, f, text }
     }
 }
@@ -261,10 +247,7 @@ proptest! {
 }
 
 fn row(i: Option<i64>, f: Option<f64>) -> Given {
-    let moment = Moment {
-        time: EventTime::EPOCH,
-        sequence: SourceSequence::default(),
-    };
+    let moment = Moment { time: EventTime::EPOCH, sequence: SourceSequence::default() };
     let text = false;
     Given { moment, i, f, text }
 }
@@ -307,9 +290,7 @@ fn the_variance_of_a_sample_of_one_is_null() {
 
 #[test]
 fn variance_does_not_drown_in_a_large_mean() {
-    let rows: Vec<_> = [4.0, 7.0, 13.0, 16.0]
-        .map(|f| row(None, Some(1e9 + f)))
-        .to_vec();
+    let rows: Vec<_> = [4.0, 7.0, 13.0, 16.0].map(|f| row(None, Some(1e9 + f))).to_vec();
     assert_eq!(values_of("variance(f)", &rows), [Value::F64(30.0)]);
 }
 
@@ -335,10 +316,7 @@ fn nan_is_greater_than_all_numbers_and_zero_than_negative_zero() {
 fn the_mean_of_large_integers_keeps_its_fraction() {
     let near_max = i64::MAX - 1;
     let rows = [row(Some(1 << 52), None), row(Some((1 << 52) + 1), None)];
-    assert_eq!(
-        values_of("mean(i)", &rows),
-        [Value::F64(4_503_599_627_370_496.5)]
-    );
+    assert_eq!(values_of("mean(i)", &rows), [Value::F64(4_503_599_627_370_496.5)]);
     let rows = [row(Some(near_max), None), row(Some(near_max), None)];
     assert_eq!(values_of("mean(i)", &rows), [Value::F64(near_max as f64)]);
 }
@@ -362,19 +340,10 @@ fn shape(calls: &str) -> Result<(usize, bool, bool), AggregatePlanError> {
 fn calls_share_their_words() {
     assert_eq!(shape("count"), Ok((2, true, false)));
     assert_eq!(shape("count, sum(i)"), Ok((4, true, false)));
-    assert_eq!(
-        shape("count, sum(i), mean(i), count(i)"),
-        Ok((4, true, false))
-    );
-    assert_eq!(
-        shape("count, sum(i), min(i), max(i)"),
-        Ok((6, false, false))
-    );
+    assert_eq!(shape("count, sum(i), mean(i), count(i)"), Ok((4, true, false)));
+    assert_eq!(shape("count, sum(i), min(i), max(i)"), Ok((6, false, false)));
     assert_eq!(shape("mean(f), sum(f)"), Ok((2, false, false)));
-    assert_eq!(
-        shape("variance(f), stddev(f), var_pop(f)"),
-        Ok((4, false, false))
-    );
+    assert_eq!(shape("variance(f), stddev(f), var_pop(f)"), Ok((4, false, false)));
     assert_eq!(shape("first(i)"), Ok((4, false, true)));
     assert_eq!(shape("last(f), count"), Ok((6, false, true)));
     assert_eq!(shape("count(text)"), Ok((2, true, false)));
@@ -418,10 +387,7 @@ fn a_list_reads_as_it_is_written() {
     let text = r#" COUNT , count(*) as rows,count( "dep delay" ),Avg(x.y) AS "the ""mean""",
         var_samp(`a``b`) as v,sum(Größe)"#;
     let calls = parse_aggregates(text).unwrap();
-    let found: Vec<_> = calls
-        .iter()
-        .map(|c| (c.name.as_str(), c.measure.clone()))
-        .collect();
+    let found: Vec<_> = calls.iter().map(|c| (c.name.as_str(), c.measure.clone())).collect();
     let expected = [
         ("COUNT", Measure::CountRows),
         ("rows", Measure::CountRows),
@@ -448,32 +414,14 @@ fn errors_say_where_and_what() {
         error.lines().next().unwrap().to_owned()
     };
     for (text, expected) in [
-        (
-            "",
-            "at character 1: no aggregate is given; write for example count,sum(column)",
-        ),
-        (
-            "  ",
-            "at character 3: no aggregate is given; write for example count,sum(column)",
-        ),
-        (
-            "count,summ(x)",
-            "at character 7: unknown function 'summ'; did you mean 'sum'?",
-        ),
-        (
-            "STDEV(x)",
-            "at character 1: unknown function 'STDEV'; did you mean 'stddev'?",
-        ),
+        ("", "at character 1: no aggregate is given; write for example count,sum(column)"),
+        ("  ", "at character 3: no aggregate is given; write for example count,sum(column)"),
+        ("count,summ(x)", "at character 7: unknown function 'summ'; did you mean 'sum'?"),
+        ("STDEV(x)", "at character 1: unknown function 'STDEV'; did you mean 'stddev'?"),
         ("sum", "at character 1: sum needs a column: sum(column)"),
         ("sum()", "at character 5: sum needs a column: sum(column)"),
-        (
-            "avg(*)",
-            "at character 5: mean needs a column: mean(column)",
-        ),
-        (
-            "count()",
-            "at character 7: count needs a column: count(column)",
-        ),
+        ("avg(*)", "at character 5: mean needs a column: mean(column)"),
+        ("count()", "at character 7: count needs a column: count(column)"),
         ("sum(x, count", "at character 4: '(' is never closed"),
         (
             "ß(x)",
@@ -489,23 +437,11 @@ fn errors_say_where_and_what() {
         ),
         ("sum(\"x)", "at character 5: \" is never closed"),
         ("sum(\"\")", "at character 7: expected a column, found ')'"),
-        (
-            "count,",
-            "at character 7: expected a function, like count or sum(column), found the end",
-        ),
-        (
-            ",count",
-            "at character 1: expected a function, like count or sum(column), found ','",
-        ),
+        ("count,", "at character 7: expected a function, like count or sum(column), found the end"),
+        (",count", "at character 1: expected a function, like count or sum(column), found ','"),
         ("count x", "at character 7: expected ',' or 'as', found 'x'"),
-        (
-            "count as",
-            "at character 9: expected a name for the column, found the end",
-        ),
-        (
-            "count as x y",
-            "at character 12: expected ',' or 'as', found 'y'",
-        ),
+        ("count as", "at character 9: expected a name for the column, found the end"),
+        ("count as x y", "at character 12: expected ',' or 'as', found 'y'"),
         (
             "sum(x),sum(x)",
             "at character 8: two columns would be named 'sum(x)'; name one of them \
@@ -527,10 +463,7 @@ fn an_error_points_into_the_text() {
     );
     assert!(matches!(
         error.problem(),
-        AggregateListProblem::UnknownFunction {
-            near: Some("max"),
-            ..
-        }
+        AggregateListProblem::UnknownFunction { near: Some("max"), .. }
     ));
 }
 

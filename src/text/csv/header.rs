@@ -20,22 +20,12 @@ pub(crate) struct Header {
 impl Header {
     /// The first record of `input` names the columns.
     pub(crate) const fn in_file(input: String, slots: Arc<[Slot]>) -> Self {
-        Self {
-            input,
-            slots,
-            names: Vec::new(),
-            text: None,
-        }
+        Self { input, slots, names: Vec::new(), text: None }
     }
 
     /// The columns have these names, at least one, and the first record is one.
     pub(crate) const fn given(input: String, slots: Arc<[Slot]>, names: Vec<String>) -> Self {
-        Self {
-            input,
-            slots,
-            names,
-            text: None,
-        }
+        Self { input, slots, names, text: None }
     }
 
     pub(super) fn slots(&self) -> usize {
@@ -73,10 +63,7 @@ impl Header {
     }
 
     pub(super) fn unreadable(&self, problem: String) -> OpenError {
-        OpenError::Header {
-            name: self.input.clone(),
-            problem,
-        }
+        OpenError::Header { name: self.input.clone(), problem }
     }
 
     fn layout(&self) -> Result<Layout, OpenError> {
@@ -88,17 +75,11 @@ impl Header {
             slot_of[*column] = slot;
         }
         let looked_at = column_of.iter().max().map_or(0, |last| last + 1);
-        Ok(Layout {
-            slot_of: slot_of.into(),
-            column_of,
-            looked_at,
-        })
+        Ok(Layout { slot_of: slot_of.into(), column_of, looked_at })
     }
 
     fn column(&self, slot: &Slot) -> Result<usize, OpenError> {
-        let mut named = (0..)
-            .zip(&self.names)
-            .filter(|(_, name)| **name == slot.name);
+        let mut named = (0..).zip(&self.names).filter(|(_, name)| **name == slot.name);
         let Some((column, _)) = named.next() else {
             return Err(OpenError::UnknownColumn(UnknownColumn {
                 name: self.input.clone(),
@@ -205,11 +186,7 @@ impl Layout {
 
     #[inline]
     const fn span(start: usize, end: usize) -> CellSpan {
-        if start == end {
-            CellSpan::NULL
-        } else {
-            CellSpan::raw(start, end)
-        }
+        if start == end { CellSpan::NULL } else { CellSpan::raw(start, end) }
     }
 }
 

@@ -13,11 +13,7 @@ pub(super) enum QuotedStep {
     /// More bytes are needed.
     More,
     /// A record, as in [`crate::text::cells::Step::Record`].
-    Record {
-        length: usize,
-        text: usize,
-        lines: u64,
-    },
+    Record { length: usize, text: usize, lines: u64 },
     /// It does not end within the limit, or ends with the input while a quote is open.
     Endless(Fault),
 }
@@ -108,11 +104,7 @@ impl QuotedRecord {
 
     fn record(bytes: &[u8], text: usize, length: usize) -> QuotedStep {
         let inside = memchr_iter(b'\n', &bytes[..text]).count() as u64;
-        QuotedStep::Record {
-            length,
-            text,
-            lines: inside + 1,
-        }
+        QuotedStep::Record { length, text, lines: inside + 1 }
     }
 
     /// Whether the record ends within `bytes`.
@@ -171,12 +163,7 @@ mod tests {
         let mut quoted = QuotedRecord::default();
         quoted.begin();
         let bytes = b"-3,\"a,\"\"b\",-6,,z\nrest";
-        let QuotedStep::Record {
-            length,
-            text,
-            lines,
-        } = quoted.next(bytes, false)
-        else {
+        let QuotedStep::Record { length, text, lines } = quoted.next(bytes, false) else {
             panic!("a record");
         };
         assert_eq!((length, text, lines, quoted.fields()), (17, 16, 1, 5));

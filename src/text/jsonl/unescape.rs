@@ -42,9 +42,7 @@ fn take_char(rest: &mut &[u8]) -> Option<char> {
     *rest = rest.strip_prefix(b"\\u")?;
     let second = take_unit(rest)?.checked_sub(0xdc00)?;
     let supplementary = second < 0x400;
-    supplementary
-        .then(|| 0x10000 + ((first - 0xd800) << 10 | second))
-        .and_then(char::from_u32)
+    supplementary.then(|| 0x10000 + ((first - 0xd800) << 10 | second)).and_then(char::from_u32)
 }
 
 fn take_unit(rest: &mut &[u8]) -> Option<u32> {

@@ -31,11 +31,7 @@ impl ResultColumns {
         aggregates: Vec<String>,
         kind: bool,
     ) -> Result<Self, DuplicateColumn> {
-        let columns = Self {
-            keys,
-            aggregates,
-            kind,
-        };
+        let columns = Self { keys, aggregates, kind };
         let mut names: Vec<_> = columns.names().collect();
         names.sort_unstable();
         let twice = names.windows(2).find(|pair| pair[0] == pair[1]);

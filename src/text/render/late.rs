@@ -15,9 +15,7 @@ pub struct LateWriter<W> {
 impl<W: Write> LateWriter<W> {
     /// A writer. Nothing is written yet.
     pub const fn new(out: W) -> Self {
-        Self {
-            out: Outlet::new(out),
-        }
+        Self { out: Outlet::new(out) }
     }
 
     /// Writes the input's header, if it has one.

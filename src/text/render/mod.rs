@@ -59,12 +59,7 @@ impl<W: Write> ResultWriter<W> {
             ResultFormat::JsonLines => Format::JsonLines(jsonl::Members::new(&columns)),
             ResultFormat::Table => Format::Table(table::Table::new(&columns)),
         };
-        Self {
-            columns,
-            format,
-            stamps: columns::WindowStamps::default(),
-            out: Outlet::new(out),
-        }
+        Self { columns, format, stamps: columns::WindowStamps::default(), out: Outlet::new(out) }
     }
 
     /// Writes the names of the columns, where the format has a place for them.
@@ -88,11 +83,7 @@ impl<W: Write> ResultWriter<W> {
     /// # Panics
     /// When the row has not one value for each aggregate.
     pub fn row(&mut self, row: &ResultRow<'_>) -> io::Result<()> {
-        assert_eq!(
-            row.values.len(),
-            self.columns.aggregates().len(),
-            "one value a column"
-        );
+        assert_eq!(row.values.len(), self.columns.aggregates().len(), "one value a column");
         let stamps = self.stamps.of(row);
         match &mut self.format {
             Format::Csv => csv::push_row(self.out.buffer(), &self.columns, stamps, row),

@@ -13,11 +13,7 @@ pub(super) struct Outlet<W> {
 
 impl<W: Write> Outlet<W> {
     pub(super) const fn new(out: W) -> Self {
-        Self {
-            buffer: Vec::new(),
-            out,
-            broken: false,
-        }
+        Self { buffer: Vec::new(), out, broken: false }
     }
 
     /// Where a row is appended.

@@ -25,10 +25,7 @@ impl Cells {
     /// Ends a cell whose text was appended behind the cell before.
     fn end_cell(&mut self) {
         let start = self.ends.last().map_or(0, |(end, _)| *end);
-        let chars = self.text[start..]
-            .iter()
-            .filter(|byte| **byte & 0xC0 != 0x80)
-            .count();
+        let chars = self.text[start..].iter().filter(|byte| **byte & 0xC0 != 0x80).count();
         self.ends.push((self.text.len(), chars));
     }
 }
@@ -51,9 +48,7 @@ impl Table {
         let count = columns.names().count();
         Self {
             widths: vec![0; count],
-            right: (0..count)
-                .map(|c| (2 + keys..2 + keys + aggregates).contains(&c))
-                .collect(),
+            right: (0..count).map(|c| (2 + keys..2 + keys + aggregates).contains(&c)).collect(),
             held: Cells::default(),
             holds_header: false,
             decided: false,
@@ -101,11 +96,7 @@ impl Table {
 
     /// Writes what is held, unless that is only the header: it waits for a first row.
     pub(super) fn flush(&mut self, out: &mut Vec<u8>) {
-        let header_cells = if self.holds_header {
-            self.widths.len()
-        } else {
-            0
-        };
+        let header_cells = if self.holds_header { self.widths.len() } else { 0 };
         if self.held.ends.len() > header_cells {
             self.release(out);
         }
@@ -134,21 +125,13 @@ impl Table {
         let line = out.len();
         for (column, (end, chars)) in cells.iter().enumerate() {
             let padding = self.widths[column] - chars;
-            let (before, after) = if self.right[column] {
-                (padding, 0)
-            } else {
-                (0, padding)
-            };
+            let (before, after) = if self.right[column] { (padding, 0) } else { (0, padding) };
             push_spaces(out, if column > 0 { GAP + before } else { before });
             out.extend_from_slice(&self.held.text[start..*end]);
             push_spaces(out, after);
             start = *end;
         }
-        let blank = out[line..]
-            .iter()
-            .rev()
-            .take_while(|byte| **byte == b' ')
-            .count();
+        let blank = out[line..].iter().rev().take_while(|byte| **byte == b' ').count();
         out.truncate(out.len() - blank);
         out.push(b'\n');
     }

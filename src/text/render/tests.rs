@@ -26,13 +26,7 @@ fn key(parts: &[Option<&[u8]>]) -> Vec<u8> {
 }
 
 fn row<'a>(start: i64, key: &'a [u8], values: &'a [Value], kind: &'a str) -> ResultRow<'a> {
-    ResultRow {
-        window_start: hour(start),
-        window_end: hour(start + 1),
-        key,
-        values,
-        kind,
-    }
+    ResultRow { window_start: hour(start), window_end: hour(start + 1), key, values, kind }
 }
 
 /// The same few results in each format.
@@ -128,11 +122,7 @@ fn a_table_streams_once_its_widths_are_decided_and_widens_later() {
     let mut writer = ResultWriter::new(ResultFormat::Table, columns, Vec::new());
     writer.header().unwrap();
     writer.flush().unwrap();
-    assert_eq!(
-        writer.out.buffer().len(),
-        0,
-        "a header waits for its first row"
-    );
+    assert_eq!(writer.out.buffer().len(), 0, "a header waits for its first row");
     let mut put = |key_text: &str, n: u64| {
         let key = key(&[Some(key_text.as_bytes())]);
         writer.row(&row(0, &key, &[Value::U64(n)], "")).unwrap();
@@ -203,10 +193,7 @@ impl Write for Narrow {
 fn after_an_error_nothing_more_is_written() {
     let mut writer = ResultWriter::new(ResultFormat::Csv, columns(&[], &["n"], false), Narrow(10));
     writer.header().unwrap();
-    assert_eq!(
-        writer.flush().unwrap_err().kind(),
-        io::ErrorKind::BrokenPipe
-    );
+    assert_eq!(writer.flush().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     writer.out.buffer().extend_from_slice(b"more");
     assert_eq!(writer.flush().unwrap_err().kind(), io::ErrorKind::Other);
     assert!(writer.finish().is_err());
@@ -236,14 +223,7 @@ fn rows_leave_in_pieces_of_whole_rows() {
     assert!(pieces.iter().all(|piece| piece.ends_with(b"\n")));
     let longest = pieces.iter().map(Vec::len).max().unwrap();
     assert!((limits::OUTPUT_BUFFER_BYTES..limits::OUTPUT_BUFFER_BYTES + 100).contains(&longest));
-    assert_eq!(
-        pieces
-            .concat()
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count(),
-        3000
-    );
+    assert_eq!(pieces.concat().iter().filter(|byte| **byte == b'\n').count(), 3000);
 }
 
 #[test]
@@ -284,11 +264,7 @@ struct Given {
 fn given() -> impl Strategy<Value = Vec<Given>> {
     let keys = [part(), part()];
     let row = (-9..9_i64, keys, [value(), value(), value()]);
-    let row = row.prop_map(|(start, keys, values)| Given {
-        start,
-        keys,
-        values,
-    });
+    let row = row.prop_map(|(start, keys, values)| Given { start, keys, values });
     proptest::collection::vec(row, 0..8)
 }
 
@@ -297,14 +273,9 @@ fn write_all(format: ResultFormat, rows: &[Given]) -> Vec<u8> {
     let mut writer = ResultWriter::new(format, columns, Vec::new());
     writer.header().unwrap();
     for given in rows {
-        let parts = given
-            .keys
-            .each_ref()
-            .map(|part| part.as_deref().map(str::as_bytes));
+        let parts = given.keys.each_ref().map(|part| part.as_deref().map(str::as_bytes));
         let key = key(&parts);
-        writer
-            .row(&row(given.start, &key, &given.values, "on_time"))
-            .unwrap();
+        writer.row(&row(given.start, &key, &given.values, "on_time")).unwrap();
     }
     writer.finish().unwrap()
 }
