@@ -72,17 +72,20 @@ fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn cores() -> Vec<usize> {
-    let allowed = rustix::thread::sched_getaffinity(None).expect("a thread may ask for its cores");
-    let most = rustix::thread::CpuSet::MAX_CPU;
-    (0..most).filter(|core| allowed.is_set(*core)).collect()
+/// Keeps this thread on the core of that number among those that this process may use.
+#[cfg(target_os = "linux")]
+fn pin(number: usize) {
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let allowed = sched_getaffinity(None).expect("a thread may ask for its cores");
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    let mut only = CpuSet::new();
+    only.set(cores[number % cores.len()]);
+    sched_setaffinity(None, &only).expect("a thread may stay on a core that it may use");
 }
 
-fn pin(core: usize) {
-    let mut only = rustix::thread::CpuSet::new();
-    only.set(core);
-    rustix::thread::sched_setaffinity(None, &only).expect("a thread may stay on a core it may use");
-}
+/// The other systems place threads as they like.
+#[cfg(not(target_os = "linux"))]
+fn pin(_number: usize) {}
 
 /// Runs both ends, each on a core of its own, and returns how long the records took.
 fn time_transfer(
@@ -90,17 +93,15 @@ fn time_transfer(
     send: impl FnOnce(u64) + Send,
     receive: impl FnOnce(u64) -> Check + Send,
 ) -> Duration {
-    let cores = cores();
-    let (first, last) = (cores[0], cores[1 % cores.len()]);
     let start = Barrier::new(2);
     let (check, taken) = thread::scope(|scope| {
         scope.spawn(|| {
-            pin(first);
+            pin(0);
             start.wait();
             send(records);
         });
         let receiver = scope.spawn(|| {
-            pin(last);
+            pin(1);
             start.wait();
             let begin = Instant::now();
             let check = receive(records);

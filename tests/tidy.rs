@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("window", &["aggregate", "frame", "record", "time", "limits", "hint"]),
     // Floor 2: flow. The wings meet no sooner than here.
     ("operator", &["record", "time"]),
-    ("source", &["record", "time", "limits", "cpu", "ring"]),
+    ("source", &["record", "time", "limits", "cpu", "ring", "sync"]),
     ("exchange", &["ring", "frame", "record", "time", "limits", "cpu", "metrics"]),
     (
         "sink",

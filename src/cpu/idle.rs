@@ -61,7 +61,7 @@ impl IdleState {
 
     /// There was no work once more. Says what to do.
     #[inline]
-    pub fn next(&mut self) -> IdleStep {
+    pub fn next_step(&mut self) -> IdleStep {
         if self.policy == IdlePolicy::Spin {
             return IdleStep::Spin;
         }
@@ -120,7 +120,7 @@ mod tests {
         let mut idle = IdleState::new(IdlePolicy::Spin);
         for _ in 0..10_000 {
             assert!(!idle.is_about_to_park());
-            assert_eq!(idle.next(), IdleStep::Spin);
+            assert_eq!(idle.next_step(), IdleStep::Spin);
         }
     }
 
@@ -129,23 +129,23 @@ mod tests {
         let mut idle = IdleState::new(IdlePolicy::Backoff);
         for _ in 0..2 {
             for _ in 0..SPINS {
-                assert_eq!(idle.next(), IdleStep::Spin);
+                assert_eq!(idle.next_step(), IdleStep::Spin);
             }
             for _ in 0..YIELDS {
                 assert!(!idle.is_about_to_park());
-                assert_eq!(idle.next(), IdleStep::Yield);
+                assert_eq!(idle.next_step(), IdleStep::Yield);
             }
             let mut last = Duration::ZERO;
             for _ in 0..8 {
                 assert!(idle.is_about_to_park());
-                let IdleStep::Park(park) = idle.next() else {
+                let IdleStep::Park(park) = idle.next_step() else {
                     panic!("a parked role stays parked")
                 };
                 assert!(park > last && park <= PARK_MAX);
                 last = park;
             }
             for _ in 0..100 {
-                assert_eq!(idle.next(), IdleStep::Park(PARK_MAX));
+                assert_eq!(idle.next_step(), IdleStep::Park(PARK_MAX));
             }
             idle.reset();
         }

@@ -159,7 +159,7 @@ async fn run_shard(shared: &Shared, task: usize, policy: IdlePolicy, bell: &Bell
             }
             Progress::Idle | Progress::Blocked => {}
         }
-        match idle.next() {
+        match idle.next_step() {
             IdleStep::Spin | IdleStep::Yield => glommio::executor().yield_now().await,
             IdleStep::Park(timeout) => {
                 let nap = listener.prepare();

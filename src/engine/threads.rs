@@ -35,7 +35,7 @@ pub(super) fn run(
             }
             Progress::Idle | Progress::Blocked => {}
         }
-        match idle.next() {
+        match idle.next_step() {
             IdleStep::Spin => std::hint::spin_loop(),
             IdleStep::Yield => std::thread::yield_now(),
             IdleStep::Park(timeout) => {

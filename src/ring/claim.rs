@@ -63,7 +63,7 @@ impl<'p, T> Claim<'p, T> {
         let claimed = self.slots.len();
         assert!(used <= claimed, "{used} slots of a claim of {claimed}");
         *self.written += used as u64;
-        drop(self.writing);
+        self.writing.end();
         if let Lane::Shared(position) = self.lane {
             position.store(*self.written, Ordering::Release);
         }

@@ -18,7 +18,7 @@ pub struct Consumer<T> {
 
 impl<T> Consumer<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
-        Self { shared, read: 0, written_seen: 0, reading: Reading::default() }
+        Self { shared, read: 0, written_seen: 0, reading: Reading::nothing() }
     }
 
     /// Slots that can be read now, in whole units. Looks at the producer's position only when all
@@ -62,7 +62,7 @@ impl<T> Consumer<T> {
     pub fn release(&mut self, slots: usize) {
         let seen = self.readable_seen();
         assert!(slots <= seen, "{slots} slots released of {seen}");
-        self.reading = Reading::default();
+        self.reading = Reading::nothing();
         self.read += slots as u64;
         self.shared.consumer.position.store(self.read, Ordering::Release);
     }

@@ -19,8 +19,19 @@ pub(super) use unseen::{Reading, Watch, Writing};
 mod unseen {
     pub(crate) struct Watch;
     pub(crate) struct Writing;
-    #[derive(Default)]
     pub(crate) struct Reading;
+
+    impl Writing {
+        #[inline(always)]
+        pub(crate) fn end(self) {}
+    }
+
+    impl Reading {
+        #[inline(always)]
+        pub(crate) const fn nothing() -> Self {
+            Self
+        }
+    }
 
     impl Watch {
         pub(crate) fn new(_len: usize) -> Self {
@@ -52,9 +63,20 @@ mod seen {
     }
 
     /// The slots are being read as long as this lives.
-    #[derive(Default)]
     pub(crate) struct Reading {
         _guards: Vec<ConstPtr<()>>,
+    }
+
+    impl Writing {
+        /// From here on the slots are not written.
+        pub(crate) fn end(self) {}
+    }
+
+    impl Reading {
+        /// No slots are being read.
+        pub(crate) const fn nothing() -> Self {
+            Self { _guards: Vec::new() }
+        }
     }
 
     impl Watch {

@@ -1,57 +1,57 @@
 //! Records that lie in memory already.
 
-use super::{Polled, Source, SourceError};
+use super::blocks::Blocks;
+use super::{Polled, Source, SourceCounts, SourceError};
 use crate::record::{Record, Typed};
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// Hands over records in place, without copying them.
+/// Hands records over where they lie: in a `Vec<T>`, an `Arc<[T]>` that several sources share, a
+/// `&'static [T]`, or whatever else is a slice.
 #[derive(Debug)]
-pub struct MemorySource<T> {
-    records: Arc<[T]>,
-    /// The source takes `block` records of every `stride`.
-    block: usize,
-    stride: usize,
-    /// The block in hand, as far as it is not handed over.
-    rest: Range<usize>,
+pub struct MemorySource<T, D = Arc<[T]>>
+where
+    D: Deref<Target = [T]>,
+{
+    records: D,
+    blocks: Blocks,
     batch: Range<usize>,
+    name: String,
 }
 
-impl<T: Record> MemorySource<T> {
+impl<T: Record, D: Deref<Target = [T]> + Send> MemorySource<T, D> {
     /// All of the records.
-    pub fn new(records: impl Into<Arc<[T]>>) -> Self {
-        let records = records.into();
+    pub fn new(records: D) -> Self {
         let all = records.len().max(1);
         Self::strided(records, 1, 0, all)
     }
 
-    /// The `nth` of every `every` blocks of `block` records: so several sources share the work,
-    /// and the event time, of one list.
+    /// The `nth` of every `every` blocks of `block` records: so several sources share one list,
+    /// and none runs ahead of the others in event time.
     ///
     /// # Panics
     /// When `block` is zero or `nth` is not below `every`.
-    pub fn strided(records: Arc<[T]>, every: usize, nth: usize, block: usize) -> Self {
-        assert!(block > 0 && nth < every, "block {block}, {nth} of {every}");
-        let start = (nth * block).min(records.len());
-        let end = (start + block).min(records.len());
-        Self { records, block, stride: every * block, rest: start..end, batch: 0..0 }
+    pub fn strided(records: D, every: usize, nth: usize, block: usize) -> Self {
+        let total = records.len() as u64;
+        let blocks = Blocks::new(total, every as u64, nth as u64, block as u64);
+        Self { records, blocks, batch: 0..0, name: "memory".into() }
+    }
+
+    /// Sets what people call the source; `memory` if it is not set.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 }
 
-impl<T: Record> Source<Typed<T>> for MemorySource<T> {
+impl<T: Record, D: Deref<Target = [T]> + Send> Source<Typed<T>> for MemorySource<T, D> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
-        if self.rest.is_empty() {
-            // The block in hand ended where its number says, unless the records did before.
-            let block = (self.rest.end.saturating_sub(1)) / self.block * self.block;
-            let start = (block + self.stride).min(self.records.len());
-            self.rest = start..(start + self.block).min(self.records.len());
-        }
-        if self.rest.is_empty() {
+        if self.blocks.is_finished() {
             return Ok(Polled::End);
         }
-        let end = self.rest.end.min(self.rest.start + rows_max);
-        self.batch = self.rest.start..end;
-        self.rest.start = end;
+        let range = self.blocks.take(rows_max, u64::MAX);
+        self.batch = range.start as usize..range.end as usize;
         Ok(Polled::Batch)
     }
 
@@ -60,6 +60,61 @@ impl<T: Record> Source<Typed<T>> for MemorySource<T> {
     }
 
     fn name(&self) -> &str {
-        "memory"
+        &self.name
+    }
+
+    fn counts(&self) -> SourceCounts {
+        let each = size_of::<T>() as u64;
+        SourceCounts {
+            malformed: 0,
+            bytes: self.blocks.taken() * each,
+            bytes_total: Some(self.blocks.len() * each),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{GeneratedRecord, Workload, read_all};
+
+    #[test]
+    fn records_are_handed_over_where_they_lie() {
+        let records: Arc<[_]> = Workload::uniform(5, 10).generate().into();
+        let mut source = MemorySource::new(Arc::clone(&records));
+        assert_eq!(source.poll(4).unwrap(), Polled::Batch);
+        assert!(std::ptr::eq(source.batch(), &records[..4]));
+        assert_eq!(source.counts().bytes, 96);
+        assert_eq!(read_all(&mut source, 4), records[4..]);
+        assert_eq!(source.poll(4).unwrap(), Polled::End);
+        assert_eq!(source.counts().bytes_total, Some(source.counts().bytes));
+    }
+
+    #[test]
+    fn any_slice_will_do() {
+        let records = Workload::uniform(5, 100).generate();
+        let leaked: &'static [GeneratedRecord] = records.clone().leak();
+        assert_eq!(read_all(&mut MemorySource::new(records.clone()), 7), records);
+        assert_eq!(read_all(&mut MemorySource::new(leaked), 7), records);
+        let empty: Vec<GeneratedRecord> = Vec::new();
+        let mut source = MemorySource::new(empty).named("nothing");
+        assert_eq!(source.poll(7).unwrap(), Polled::End);
+        assert_eq!(source.name(), "nothing");
+    }
+
+    #[test]
+    fn strided_sources_share_one_list() {
+        let records: Arc<[_]> = Workload::uniform(5, 10_000).generate().into();
+        let shares: Vec<_> = (0..3)
+            .map(|nth| MemorySource::strided(Arc::clone(&records), 3, nth, 1024))
+            .map(|mut source| read_all(&mut source, 1000))
+            .collect();
+        let mut woven = Vec::new();
+        for block in 0..10_usize {
+            let at = block / 3 * 1024;
+            let share = &shares[block % 3];
+            woven.extend_from_slice(&share[at..share.len().min(at + 1024)]);
+        }
+        assert_eq!(woven, *records);
     }
 }

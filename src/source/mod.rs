@@ -1,13 +1,15 @@
 //! Where records come from: the trait that every source fulfils, and the sources for typed rows.
 //!
-//! May use `record`, `time`, `cpu`, `ring` and `limits`. Knows nothing of windows or
-//! shards: a source hands
-//! batches over and is asked again; watermarks are made of them by the shard's intake.
+//! May use `record`, `time`, `limits`, `cpu` (a bell to ring) and `ring` (what a handle is made
+//! of). Knows nothing of lanes, windows or shards: a source hands batches over and is asked again;
+//! watermarks are made of them by the shard's intake.
 
+mod blocks;
 mod generator;
 mod handle;
 mod memory;
 mod packed;
+mod zipf;
 
 pub use generator::{GeneratedRecord, GeneratorSource, Workload};
 pub use handle::{HandleSource, PushError, Pusher, handle};
@@ -82,4 +84,21 @@ pub enum SourceError {
     /// The data are wrong, and the user asked to stop at that.
     #[error("{0}")]
     Data(String),
+}
+
+/// All that a source still has.
+#[cfg(test)]
+fn read_all<T, S>(source: &mut S, rows_max: usize) -> Vec<T>
+where
+    T: crate::record::Record,
+    S: Source<crate::record::Typed<T>>,
+{
+    let mut records = Vec::new();
+    loop {
+        match source.poll(rows_max).expect("the source goes on") {
+            Polled::Batch => records.extend_from_slice(source.batch()),
+            Polled::Pending => std::thread::yield_now(),
+            Polled::End => return records,
+        }
+    }
 }

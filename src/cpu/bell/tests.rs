@@ -9,6 +9,13 @@ mod model {
     use loom::future::block_on;
     use loom::thread;
 
+    /// All interleavings with at most three preemptions: few enough to finish in minutes.
+    fn check(model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(model);
+    }
+
     /// Waits as a role does: raise the flag, look once more, sleep.
     async fn wait_for(work: &AtomicU64, wanted: u64, listener: &mut Listener) {
         while work.load(Ordering::Relaxed) < wanted {
@@ -22,7 +29,7 @@ mod model {
     /// A lost wake-up is a deadlock here, which loom reports.
     #[test]
     fn no_wake_up_is_lost() {
-        loom::model(|| {
+        check(|| {
             let bell = Bell::new();
             let work = Arc::new(AtomicU64::new(0));
             let ringer = {
@@ -43,7 +50,7 @@ mod model {
 
     #[test]
     fn two_ringers_wake_one_listener() {
-        loom::model(|| {
+        check(|| {
             let bell = Bell::new();
             let work = Arc::new(AtomicU64::new(0));
             let ringers: Vec<_> = (0..2)
@@ -65,9 +72,7 @@ mod model {
 
     #[test]
     fn a_ring_wakes_both_listeners() {
-        let mut model = loom::model::Builder::new();
-        model.preemption_bound = Some(3);
-        model.check(|| {
+        check(|| {
             let bell = Bell::new();
             let work = Arc::new(AtomicU64::new(0));
             let sleepers: Vec<_> = (0..2)
