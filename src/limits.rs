@@ -27,6 +27,10 @@ pub const OPEN_SLICES_MAX: usize = 1 << 20;
 
 /// Bytes of one line of text input; a longer one is malformed.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a filter's text, and how deep its conditions may nest: both are walked by recursion.
+pub const FILTER_BYTES_MAX: usize = 16 << 10;
+/// Conditions inside each other in a filter; a chain of ANDs or ORs nests once a link.
+pub const FILTER_DEPTH_MAX: usize = 256;
 /// Columns of one row of text input.
 pub const COLUMNS_MAX: usize = 4096;
 /// Malformed records that are described one by one; the rest is counted.

@@ -39,7 +39,7 @@ impl From<OpenError> for Failure {
         match error.class() {
             ErrorClass::Usage => Self::Usage(text),
             ErrorClass::Data => Self::Data(text),
-            ErrorClass::Io | ErrorClass::Interrupted => Self::Io(text),
+            ErrorClass::Io => Self::Io(text),
         }
     }
 }

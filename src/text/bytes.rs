@@ -119,7 +119,11 @@ pub(crate) struct ByteInput {
     bytes_read: u64,
     bytes_total: Option<u64>,
     ended: bool,
+    /// The start was looked at for a byte order mark.
+    is_past_mark: bool,
 }
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl fmt::Debug for ByteInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,6 +180,7 @@ impl ByteInput {
             bytes_read: 0,
             bytes_total,
             ended: false,
+            is_past_mark: false,
         }
     }
 
@@ -213,7 +218,10 @@ impl ByteInput {
     /// The bytes that were read and not yet consumed.
     #[inline]
     pub(crate) fn available(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        match self.is_past_mark {
+            true => &self.buffer[self.start..self.end],
+            false => &[],
+        }
     }
 
     /// Forgets the first of the available bytes.
@@ -247,7 +255,21 @@ impl ByteInput {
             Chunk::End => self.ended = true,
             Chunk::Pending => {}
         }
+        if !self.is_past_mark {
+            self.pass_mark();
+        }
         Ok(chunk)
+    }
+
+    /// Skips a byte order mark at the start, once there are bytes enough to tell.
+    fn pass_mark(&mut self) {
+        let start = &self.buffer[self.start..self.end];
+        if start.starts_with(BYTE_ORDER_MARK) {
+            self.start += BYTE_ORDER_MARK.len();
+        } else if !self.ended && start.len() < BYTE_ORDER_MARK.len() {
+            return;
+        }
+        self.is_past_mark = true;
     }
 
     /// Moves what is left to the front and makes the buffer one chunk longer than that; a buffer
@@ -267,3 +289,6 @@ impl ByteInput {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -249,3 +249,6 @@ impl Records for CsvRecords {
         self.header.names().to_vec()
     }
 }
+
+#[cfg(test)]
+mod tests;

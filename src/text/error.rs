@@ -53,32 +53,12 @@ pub enum OpenError {
         /// The first cell that is none, escaped and shortened.
         found: String,
     },
-    /// No cell of the time column could be read as a time.
-    #[error("column '{column}' holds no times: line {line} of {name} holds '{found}', {problem}")]
-    NotTimes {
-        /// The input.
-        name: String,
-        /// The line, counted from 1.
-        line: u64,
-        /// The column.
-        column: String,
-        /// The first cell that is none, escaped and shortened.
-        found: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
     /// The plan contradicts itself.
     #[error("{0}")]
     Plan(String),
-    /// Whoever was told of the waiting wanted no more of it.
-    #[error("interrupted while waiting for {name}")]
-    Interrupted {
-        /// The input that had nothing to read.
-        name: String,
-    },
 }
 
 /// Whose fault an [`OpenError`] is, for an exit code.
@@ -90,8 +70,6 @@ pub enum ErrorClass {
     Data,
     /// The operating system.
     Io,
-    /// A signal.
-    Interrupted,
 }
 
 impl OpenError {
@@ -100,11 +78,9 @@ impl OpenError {
         match self {
             Self::Io { .. } => ErrorClass::Io,
             Self::Header { .. } => ErrorClass::Data,
-            Self::Interrupted { .. } => ErrorClass::Interrupted,
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
             | Self::NotNumeric { .. }
-            | Self::NotTimes { .. }
             | Self::Filter(_)
             | Self::Plan(_) => ErrorClass::Usage,
         }

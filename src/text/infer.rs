@@ -46,6 +46,7 @@ pub(crate) fn look<R: Records>(
     input: &mut ByteInput,
     records: &R,
     slots: &[usize],
+    slots_known: usize,
     records_max: usize,
     observer: &Observer,
 ) -> Result<FirstLook, OpenError> {
@@ -77,7 +78,7 @@ pub(crate) fn look<R: Records>(
         at += length;
         line += lines;
     }
-    let missing = slots.iter().filter(|slot| !ahead.has_seen(**slot)).copied().collect();
+    let missing = (0..slots_known).filter(|slot| !ahead.has_seen(*slot)).collect();
     Ok(FirstLook {
         seen,
         records: found,

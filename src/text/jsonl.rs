@@ -274,3 +274,6 @@ impl Records for JsonRecords {
         self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

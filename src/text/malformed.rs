@@ -86,7 +86,7 @@ impl Fault {
             ),
             Self::Json { problem, .. } => problem.clone(),
             Self::TooLarge { bytes } => format!(
-                "the record's key and what is kept of it take {bytes} bytes; at most {} fit",
+                "the record's row, key and what is kept of it take {bytes} bytes; at most {} fit",
                 limits::RECORD_BYTES_MAX
             ),
         }

@@ -13,6 +13,7 @@ use super::plan::{DeclaredType, HeaderMode, InputFormat, Notice, ReadPlan, Slots
 use super::predicate::Filter;
 use super::rows::{Observer, RowPlan, TextSource, schema_of};
 use super::timestamp::TimestampReader;
+use crate::limits;
 use crate::record::Columns;
 use crate::source::Source;
 use std::path::PathBuf;
@@ -66,6 +67,14 @@ pub fn open(
     inputs: Vec<Input>,
     observer: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<Opened, OpenError> {
+    if plan.inputs.len() + plan.keys.len() > limits::COLUMNS_MAX / 2 {
+        return Err(OpenError::Plan(format!(
+            "{} keys and {} columns to aggregate are asked for; together at most {} fit a record",
+            plan.keys.len(),
+            plan.inputs.len(),
+            limits::COLUMNS_MAX / 2
+        )));
+    }
     let observer: Observer = Arc::new(observer);
     let mut slots = Slots::default();
     let time = slots.of(&plan.time, "--time");
@@ -141,11 +150,13 @@ impl Opening<'_> {
         let mut looks = Vec::new();
         for mut input in inputs {
             let records = make(&input)?;
+            let needed = records_needed(undeclared || self.can_look(&input));
             let first = look(
                 &mut input,
                 &records,
                 &self.columns,
-                records_needed(undeclared),
+                self.rows.slots.len(),
+                needed,
                 &self.observer,
             )?;
             self.check(&input, &first)?;
@@ -168,6 +179,11 @@ impl Opening<'_> {
         Ok(Opened { sources: opened.into_iter().map(source).collect(), schema, kinds, header })
     }
 
+    /// Whether the first records tell which columns there are, and can be had without a wait.
+    fn can_look(&self, input: &ByteInput) -> bool {
+        self.plan.format == InputFormat::JsonLines && !input.may_come_soon()
+    }
+
     /// Whether the columns that were asked for are there.
     fn check(&self, input: &ByteInput, first: &FirstLook) -> Result<(), OpenError> {
         if !first.knows_columns && input.has_ended() {
@@ -176,10 +192,12 @@ impl Opening<'_> {
                 problem: "the input is empty; its first line should name the columns".to_owned(),
             });
         }
-        let Some(slot) = first.missing.first().filter(|_| first.records > 0) else {
+        // What was declared is known to come, if only later.
+        let slots = first.missing.iter().map(|slot| &self.rows.slots[*slot]);
+        let mut unknown = slots.filter(|slot| self.declared(&slot.name).is_none());
+        let Some(slot) = unknown.next().filter(|_| first.records > 0) else {
             return Ok(());
         };
-        let slot = &self.rows.slots[*slot];
         Err(OpenError::UnknownColumn(UnknownColumn {
             name: input.name().to_owned(),
             column: slot.name.clone(),

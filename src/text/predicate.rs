@@ -4,12 +4,15 @@
 //! `sqlparser` reads the text; here it becomes a small tree over slots. A column compared with a
 //! number is compared as a number, with a string as text (the time column as a time), two columns
 //! as numbers where both cells are numbers and as text elsewhere.
+//!
+//! Uses `limits`.
 
 use super::cells::Cells;
 use super::malformed::CellFault;
 use super::number::{read_f64, read_i64};
 use super::plan::Slots;
 use super::timestamp::TimestampReader;
+use crate::limits;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -67,7 +70,7 @@ enum Node {
     Not(Box<Node>),
     Compare(Comparison, Operand, Operand),
     In(Operand, Vec<Operand>),
-    Like(usize, Vec<char>),
+    Like(usize, Box<str>),
     IsNull(usize),
     Constant(Option<bool>),
 }
@@ -80,6 +83,8 @@ struct Lowering<'a> {
     time: &'a str,
     reader: TimestampReader,
     slots: &'a mut Slots,
+    /// Conditions that the one under way lies in.
+    depth: usize,
 }
 
 impl Filter {
@@ -91,6 +96,13 @@ impl Filter {
         slots: &mut Slots,
     ) -> Result<Self, FilterError> {
         let refuse = |problem: String| FilterError { filter: filter.to_owned(), problem };
+        if filter.len() > limits::FILTER_BYTES_MAX {
+            let shown: String = filter.chars().take(40).collect();
+            return Err(FilterError {
+                filter: shown + "…",
+                problem: format!("it is longer than {} bytes", limits::FILTER_BYTES_MAX),
+            });
+        }
         let dialect = GenericDialect {};
         let mut parser = Parser::new(&dialect)
             .try_with_sql(filter)
@@ -100,7 +112,7 @@ impl Filter {
         if rest.token != sqlparser::tokenizer::Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
         }
-        let mut lowering = Lowering { filter, time, reader, slots };
+        let mut lowering = Lowering { filter, time, reader, slots, depth: 0 };
         Ok(Self { root: lowering.node(&expression)? })
     }
 
@@ -120,6 +132,17 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, expression: &Expr) -> Result<Node, FilterError> {
+        if self.depth == limits::FILTER_DEPTH_MAX {
+            let most = limits::FILTER_DEPTH_MAX;
+            return Err(self.refuse(format!("more than {most} conditions nest; IN takes a list")));
+        }
+        self.depth += 1;
+        let node = self.condition(expression);
+        self.depth -= 1;
+        node
+    }
+
+    fn condition(&mut self, expression: &Expr) -> Result<Node, FilterError> {
         Ok(match expression {
             Expr::Nested(inner) => self.node(inner)?,
             Expr::UnaryOp { op: UnaryOperator::Not, expr } => Node::Not(Box::new(self.node(expr)?)),
@@ -155,8 +178,8 @@ impl Lowering<'_> {
                 let Operand::Text(pattern) = self.operand(pattern)? else {
                     return Err(self.refuse("LIKE takes a pattern in single quotes"));
                 };
-                let pattern = String::from_utf8_lossy(&pattern).chars().collect();
-                negate(Node::Like(column, pattern), *negated)
+                let pattern = String::from_utf8_lossy(&pattern).into_owned();
+                negate(Node::Like(column, pattern.into()), *negated)
             }
             Expr::Value(value) => match &value.value {
                 Value::Boolean(truth) => Node::Constant(Some(*truth)),
@@ -314,15 +337,21 @@ impl Node {
                 }
                 (!unknown).then_some(false)
             }
-            Self::Like(slot, pattern) => {
-                cells.get(*slot).filter(|cell| !cell.is_empty()).map(|cell| {
-                    let text: Vec<char> = String::from_utf8_lossy(cell).chars().collect();
-                    like(&text, pattern)
-                })
-            }
+            Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| like(text, pattern)),
             Self::IsNull(slot) => Some(cells.get(*slot).is_none_or(<[u8]>::is_empty)),
             Self::Constant(truth) => *truth,
         })
+    }
+}
+
+/// A cell as text; `None` when it is null.
+fn text<'a>(cells: &Cells<'a>, slot: usize) -> Result<Option<&'a str>, (usize, CellFault)> {
+    match cells.get(slot).filter(|cell| !cell.is_empty()) {
+        Some(cell) => match std::str::from_utf8(cell) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err((slot, CellFault::NotUtf8)),
+        },
+        None => Ok(None),
     }
 }
 
@@ -341,7 +370,7 @@ fn compare(
             None => None,
         },
         (Operand::Column(slot), Operand::Text(value)) => {
-            cell(*slot).map(|text| text.cmp(value.as_slice()))
+            text(cells, *slot)?.map(|text| text.as_bytes().cmp(value.as_slice()))
         }
         (Operand::Column(slot), Operand::Time(value)) => match cell(*slot) {
             Some(text) => {
@@ -364,31 +393,31 @@ fn compare(
     })
 }
 
-/// Whether a text fits a pattern: `%` any characters, `_` any one.
-fn like(text: &[char], pattern: &[char]) -> bool {
-    let (mut at, mut expected) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while at < text.len() {
-        match pattern.get(expected) {
-            Some('%') => {
-                retry = Some((at, expected));
-                expected += 1;
+/// Whether a text fits a pattern: `%` any characters, `_` any one. After a mismatch the last `%`
+/// takes one character more, so the cost is at most the product of the lengths.
+fn like(text: &str, pattern: &str) -> bool {
+    let (mut text, mut pattern) = (text.chars(), pattern.chars());
+    let mut retry = None;
+    loop {
+        let (mut text_after, mut pattern_after) = (text.clone(), pattern.clone());
+        match (pattern_after.next(), text_after.next()) {
+            (Some('%'), _) => {
+                retry = Some((text.clone(), pattern_after.clone()));
+                pattern = pattern_after;
             }
-            Some(c) if *c == '_' || *c == text[at] => {
-                at += 1;
-                expected += 1;
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == '_' || wanted == found => {
+                (text, pattern) = (text_after, pattern_after);
             }
-            _ => match &mut retry {
-                Some((from, percent)) => {
-                    *from += 1;
-                    at = *from;
-                    expected = *percent + 1;
+            _ => {
+                let Some((from, rest)) = &mut retry else { return false };
+                if from.next().is_none() {
+                    return false;
                 }
-                None => return false,
-            },
+                (text, pattern) = (from.clone(), rest.clone());
+            }
         }
     }
-    pattern[expected..].iter().all(|c| *c == '%')
 }
 
 #[cfg(test)]
@@ -478,6 +507,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn filters_too_long_or_too_deep_are_refused_and_long_lists_are_not() {
+        let parse = |filter: &str| {
+            let mut slots = Slots::default();
+            Filter::parse(filter, "t", TimestampReader::new(None), &mut slots).map(|_| ())
+        };
+        let chain = |links: usize| vec!["n=1"; links].join(" or ");
+        assert_eq!(parse(&chain(200)), Ok(()));
+        let deep = parse(&chain(2_000)).unwrap_err().to_string();
+        assert!(deep.contains("conditions nest"), "{deep}");
+        let long = parse(&chain(1_000_000)).unwrap_err().to_string();
+        assert!(long.contains("longer than") && long.len() < 200, "{long}");
+        assert_eq!(parse(&format!("n in ({})", vec!["1"; 4_000].join(","))), Ok(()));
+    }
+
+    #[test]
+    fn text_that_is_no_utf8_is_told() {
+        let mut slots = Slots::default();
+        let mut reader = TimestampReader::new(None);
+        for filter in ["s = 'a'", "s like 'a%'", "s in ('a', 'b')"] {
+            let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
+            let (spans, unescaped) = ([CellSpan::raw(0, 2)], &[][..]);
+            let cells = Cells { spans: &spans, raw: b"a\xff", unescaped };
+            let told = parsed.keeps(&cells, &mut reader);
+            assert_eq!(told, Err((0, CellFault::NotUtf8)), "{filter}");
+        }
+    }
+
     /// LIKE by definition.
     fn like_by_definition(text: &[char], pattern: &[char]) -> bool {
         match pattern.split_first() {
@@ -494,10 +551,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn like_is_what_it_is_by_definition(text in "[ab]{0,8}", pattern in "[ab%_]{0,6}") {
-            let text: Vec<char> = text.chars().collect();
-            let pattern: Vec<char> = pattern.chars().collect();
-            prop_assert_eq!(like(&text, &pattern), like_by_definition(&text, &pattern));
+        fn like_is_what_it_is_by_definition(text in "[aé%]{0,8}", pattern in "[aé%_]{0,6}") {
+            let chars = |text: &str| text.chars().collect::<Vec<char>>();
+            let expected = like_by_definition(&chars(&text), &chars(&pattern));
+            prop_assert_eq!(like(&text, &pattern), expected);
         }
     }
 }

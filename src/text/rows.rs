@@ -11,13 +11,17 @@ use super::plan::{Notice, Slot};
 use super::predicate::Filter;
 use super::timestamp::TimestampReader;
 use crate::limits;
-use crate::record::{ColumnRows, Columns, ColumnsBatch, push_key_part};
+use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema, push_key_part};
 use crate::source::{Polled, Source, SourceCounts, SourceError};
 use crate::time::EventTime;
 use std::sync::Arc;
 
 /// Bytes of keys and texts after which a batch is handed over.
 const BATCH_HEAP_BYTES: usize = 1 << 20;
+
+/// Chunks read in one poll that finds no rows in them: a line beyond all bounds is skipped in
+/// bounded steps.
+const READS_PER_POLL: u32 = 8;
 
 /// Who is told of what a person may want to know.
 pub(crate) type Observer = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -32,6 +36,17 @@ pub(crate) struct RowPlan {
     pub(crate) filter: Option<Filter>,
     pub(crate) keep_text: bool,
     pub(crate) strict: bool,
+}
+
+/// Bytes of a part of the key beside its text: what `push_key_part` writes before it.
+const KEY_PART_BYTES: usize = 4;
+
+impl RowPlan {
+    /// Bytes of a record that do not depend on what it holds.
+    #[inline]
+    pub(crate) fn row_bytes(&self) -> usize {
+        schema_of(self).stride_words() * size_of::<u64>() + self.keys.len() * KEY_PART_BYTES
+    }
 }
 
 /// Rows of one input.
@@ -125,7 +140,8 @@ impl<R: Records> TextSource<R> {
 
 /// The rows' schema.
 pub(crate) fn schema_of(plan: &RowPlan) -> Columns {
-    Columns::new(u16::try_from(plan.inputs.len()).expect("inputs are far fewer than 65536"))
+    let columns = u16::try_from(plan.inputs.len());
+    Columns::new(columns.expect("a plan of more columns was refused"))
 }
 
 fn at(slot: usize, fault: CellFault) -> Fault {
@@ -167,7 +183,7 @@ fn fill_columns(
     cells: &Cells<'_>,
     record: &[u8],
 ) -> Result<(), Fault> {
-    let mut bytes = if plan.keep_text { record.len() } else { 0 };
+    let mut bytes = plan.row_bytes() + if plan.keep_text { record.len() } else { 0 };
     for slot in &plan.keys {
         let Some(cell) = cells.get(*slot) else {
             continue;
@@ -177,7 +193,7 @@ fn fill_columns(
             return Err(at(*slot, CellFault::NotUtf8));
         }
     }
-    if bytes > limits::RECORD_BYTES_MAX / 2 {
+    if bytes > limits::RECORD_BYTES_MAX {
         return Err(Fault::TooLarge { bytes });
     }
     for (index, (slot, kind)) in plan.inputs.iter().enumerate() {
@@ -221,7 +237,7 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         self.rows.clear();
         // Malformed records make no rows, and a poll is bounded all the same.
-        let mut steps = rows_max * 2;
+        let (mut steps, mut reads) = (rows_max * 2, READS_PER_POLL);
         while self.rows.len() < rows_max && steps != 0 && self.rows.heap_len() < BATCH_HEAP_BYTES {
             steps -= 1;
             if self.step()?.is_some() {
@@ -233,6 +249,10 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             if self.input.has_ended() {
                 return Ok(Polled::End);
             }
+            if reads == 0 {
+                break;
+            }
+            reads -= 1;
             match self.input.fill()? {
                 Chunk::Bytes(_) | Chunk::End => {}
                 Chunk::Pending => return Ok(Polled::Pending),

@@ -131,6 +131,25 @@ fn a_byte_order_mark_and_windows_line_ends_are_no_matter() {
 }
 
 #[test]
+fn a_byte_order_mark_is_skipped_wherever_a_file_begins() {
+    let named = ReadPlan {
+        header: HeaderMode::Names(["t", "k", "v", "w"].map(str::to_owned).to_vec()),
+        ..plan(InputFormat::Csv)
+    };
+    let json = plan(InputFormat::JsonLines);
+    for (plan, text) in
+        [(named, "\u{feff}1,a,5,b\n"), (json, "\u{feff}{\"t\":1,\"k\":\"a\",\"v\":5,\"w\":1}\n")]
+    {
+        for sizes in [&[1][..], &[50]] {
+            let (rows, told, end) = read(&plan, text.as_bytes(), sizes).unwrap();
+            assert_eq!((rows, end), (vec!["1 a 5 true false".to_owned()], Ok(0)), "{told:?}");
+        }
+    }
+    let (rows, ..) = csv("t,k,v,w\n1,a,1,b\n2,\"\u{feff}\",1,b\n");
+    assert_eq!(rows[1], "2 \u{feff} 1 true false");
+}
+
+#[test]
 fn header_only_is_no_rows_and_nothing_at_all_is_an_error() {
     assert_eq!(csv("t,k,v,w\n").0.len(), 0);
     let error = read(&plan(InputFormat::Csv), b"", &[1]).unwrap_err();
@@ -232,6 +251,49 @@ fn json_lines_become_rows() {
     assert_eq!(end, Ok(2), "{rows:?} {told:?}");
     assert_eq!(rows, expected);
     assert!(told[0].starts_with("in:4:"), "{told:?}");
+}
+
+#[test]
+fn json_columns_that_never_turn_up_are_an_error_unless_declared() {
+    let text = br#"{"t": 1, "key": "a", "v": 5}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.jsonl");
+    std::fs::write(&path, text).unwrap();
+    let mut plan = plan(InputFormat::JsonLines);
+    plan.inputs.pop();
+    let error = open(&plan, vec![Input::File(path.clone())], |_| {}).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Usage);
+    assert!(error.to_string().contains("no column 'k'"), "{error}");
+    plan.types.push(("k".to_owned(), DeclaredType::Text));
+    assert!(open(&plan, vec![Input::File(path)], |_| {}).is_ok());
+}
+
+#[test]
+fn errors_of_opening_say_whose_fault_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().to_owned(), folder.path().join("none")] {
+        let error = open(&plan(InputFormat::Csv), vec![Input::File(path)], |_| {}).unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Io);
+    }
+    let twice = read(&plan(InputFormat::Csv), b"t,k,v,w,k\n", &[50]).unwrap_err();
+    assert_eq!(twice.class(), ErrorClass::Usage);
+    assert!(twice.to_string().contains("fields 2 and 5"), "{twice}");
+    let mut many = plan(InputFormat::Csv);
+    many.inputs = vec![many.inputs[0].clone(); 70_000];
+    let many = read(&many, b"t,k,v,w\n", &[50]).unwrap_err();
+    assert_eq!(many.class(), ErrorClass::Usage);
+}
+
+#[test]
+fn what_does_not_fit_a_record_is_refused_and_what_fits_is_not() {
+    let limit = crate::limits::RECORD_BYTES_MAX;
+    // A row of two columns takes seven words, its key four bytes more than its text.
+    let fits = limit - 7 * 8 - 4;
+    let text = |key: usize| format!("t,k,v,w\n1,{},5,\n", "x".repeat(key));
+    assert_eq!(csv(&text(fits)).2, Ok(0));
+    let (_, told, end) = csv(&text(fits + 1));
+    assert_eq!(end, Ok(1));
+    assert!(told[0].contains(&format!("take {} bytes; at most {limit}", limit + 1)), "{told:?}");
 }
 
 proptest! {

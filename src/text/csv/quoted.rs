@@ -69,6 +69,8 @@ impl QuotedRecord {
     pub(super) fn begin(&mut self) {
         // Not a clone of a fresh reader: csv-core 0.1.13 does not copy all of its tables.
         self.reader.reset();
+        // A reader that has read nothing would take a byte order mark off the record.
+        let _ = self.reader.read_record(b"\n", &mut [0], &mut [0]);
         if self.unescaped.len() + self.ends.len() > KEPT_MAX {
             // A huge record is rare; its memory is given back.
             (self.unescaped, self.ends) = Self::buffers();
@@ -168,5 +170,16 @@ mod tests {
         };
         assert_eq!((length, text, lines, quoted.fields()), (17, 16, 1, 5));
         assert_eq!(&quoted.unescaped()[..9], b"-3a,\"b-6z");
+    }
+
+    #[test]
+    fn a_record_that_begins_with_a_byte_order_mark_keeps_it() {
+        let mut quoted = QuotedRecord::default();
+        for _ in 0..2 {
+            quoted.begin();
+            let bytes = "\u{feff}a,\"b\"\n".as_bytes();
+            assert!(matches!(quoted.next(bytes, false), QuotedStep::Record { length: 9, .. }));
+            assert_eq!(&quoted.unescaped()[..5], "\u{feff}ab".as_bytes());
+        }
     }
 }
