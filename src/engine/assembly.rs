@@ -2,7 +2,7 @@
 
 use super::core::{Core, CoreDuty};
 use super::sinks::{OpenSink, SinkPlan};
-use super::stream::Pipeline;
+use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, StopSignal, Topology};
@@ -17,7 +17,7 @@ use crate::record::{Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Intake, IntakeParts, Shard, ShardParts};
 use crate::time::{Clock, SystemClock};
-use crate::window::{StoreLimits, WindowStore};
+use crate::window::{StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
 
 /// Keys' words and a frame's header beside a partial: what a result takes more than its partial.
@@ -65,7 +65,7 @@ fn lanes(board: &MeterBoard, bells: &[Bell], sources: usize) -> (Vec<Starts>, Ve
     let words = lane_words(sources * shards);
     let mut starts: Vec<Starts> = (0..sources).map(|_| Vec::new()).collect();
     let mut ends: Vec<Ends> = (0..shards).map(|_| Vec::new()).collect();
-    for source in 0..sources {
+    for (source, starts) in starts.iter_mut().enumerate() {
         let home = source % shards;
         for shard in 0..shards {
             let meter = board.lane(source, shard);
@@ -76,7 +76,7 @@ fn lanes(board: &MeterBoard, bells: &[Bell], sources: usize) -> (Vec<Starts>, Ve
                 let start = LaneStart::Ring(producer, bells[shard].clone());
                 (start, LaneEnd::Ring(consumer, bells[home].clone()))
             };
-            starts[source].push((start, Arc::clone(&meter)));
+            starts.push((start, Arc::clone(&meter)));
             ends[shard].push((end, meter));
         }
     }
@@ -135,16 +135,36 @@ where
         true => Extras::SOURCE_SEQUENCE,
         false => Extras::NONE,
     };
+    let routing = Routing { partition: 0, hasher, extras };
+    place_sources(&mut cores, stream, spec, (starts, routing), (&bells, &board));
+    let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
+    Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
+}
+
+/// Gives every source an intake on its core, joined to the lanes that start there.
+fn place_sources<S, P, A, R>(
+    cores: &mut [Core<S, P, A, R>],
+    stream: Stream<S, P>,
+    spec: WindowSpec,
+    (starts, routing): (Vec<Starts>, Routing),
+    (bells, board): (&[Bell], &MeterBoard),
+) where
+    S: Schema,
+    P: Stage<S> + Clone,
+    A: Aggregate<<P::Out as Schema>::Row>,
+{
+    let out = stream.stage.out(&stream.schema);
+    let words = lane_words(stream.sources.len() * cores.len());
     for ((partition, mut source), starts) in (0_u16..).zip(stream.sources).zip(starts) {
         let index = usize::from(partition);
-        let home = index % shards;
+        let home = index % cores.len();
         source.attach(&bells[home]);
         let parts = IntakeParts {
             source,
             schema: stream.schema.clone(),
             stage: stream.stage.clone(),
             out: out.clone(),
-            router: Router::new(Routing { partition, hasher, extras }, starts),
+            router: Router::new(Routing { partition, ..routing }, starts),
             spec,
             rules: stream.rules.clone(),
             partition,
@@ -153,8 +173,6 @@ where
         };
         let core = &mut cores[home];
         core.intakes.push((Intake::new(parts), board.source(index)));
-        core.locals.push(LocalRing::new(lane_words(sources * shards), FRAME_WORDS_MAX));
+        core.locals.push(LocalRing::new(words, FRAME_WORDS_MAX));
     }
-    let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
-    Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
 }

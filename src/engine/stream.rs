@@ -172,6 +172,9 @@ impl<S: Schema, P: Stage<S>> Windowed<S, P> {
     }
 }
 
+/// What is done with late records unless something else is asked for: nothing, beyond counting.
+type IgnoreLate<S> = fn(LateRecord<'_, <S as Schema>::Row>);
+
 /// A stream in windows, with what is computed of them.
 #[derive(Debug)]
 pub struct Aggregated<S: Schema, P, A> {
@@ -188,10 +191,7 @@ where
 {
     /// Calls `on_result` for each result, on the core of the shard that it comes from; each
     /// shard has a clone. It must neither block nor take long.
-    pub fn for_each<F>(
-        self,
-        on_result: F,
-    ) -> Pipeline<S, P, A, ForEach<F, fn(LateRecord<'_, <P::Out as Schema>::Row>)>>
+    pub fn for_each<F>(self, on_result: F) -> Pipeline<S, P, A, ForEach<F, IgnoreLate<P::Out>>>
     where
         F: for<'k> FnMut(WindowResult<<<P::Out as Schema>::Key as KeyKind>::Ref<'k>, A::Output>)
             + Clone

@@ -34,7 +34,7 @@ impl Inbox {
     }
 
     /// How many lanes there are.
-    pub fn len(&self) -> usize {
+    pub fn lanes(&self) -> usize {
         self.lanes.len()
     }
 

@@ -114,7 +114,7 @@ where
         if !self.drain(clock) {
             return Ok(Progress::Blocked);
         }
-        let lanes = self.parts.inbox.len();
+        let lanes = self.parts.inbox.lanes();
         let mut worked = false;
         for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
             for _ in 0..FRAMES_PER_LANE_STEP {
@@ -233,7 +233,8 @@ where
     fn look_for_lost_sources(&mut self) -> Result<(), ShardError> {
         let shard = self.parts.index;
         let Self { parts: ShardParts { inbox, merge, .. }, .. } = self;
-        match (0..inbox.len()).find(|lane| !merge.is_lane_done(*lane) && inbox.is_abandoned(*lane))
+        match (0..inbox.lanes())
+            .find(|lane| !merge.is_lane_done(*lane) && inbox.is_abandoned(*lane))
         {
             Some(lane) => Err(ShardError::SourceGone { shard, lane }),
             None => Ok(()),

@@ -23,9 +23,9 @@ pub fn push_stamp(out: &mut Vec<u8>, time: EventTime) {
     push_digits(out, nanos / 1_000_000_000 % 60, 2);
     out.push(b'.');
     let fraction = nanos % 1_000_000_000;
-    if fraction % 1_000_000 == 0 {
+    if fraction.is_multiple_of(1_000_000) {
         push_digits(out, fraction / 1_000_000, 3);
-    } else if fraction % 1_000 == 0 {
+    } else if fraction.is_multiple_of(1_000) {
         push_digits(out, fraction / 1_000, 6);
     } else {
         push_digits(out, fraction, 9);

@@ -17,7 +17,7 @@ struct Pieces {
 impl ChunkSource for Pieces {
     fn read(&mut self, into: &mut [u8]) -> io::Result<Chunk> {
         self.turn += 1;
-        if self.turn % 3 == 0 {
+        if self.turn.is_multiple_of(3) {
             return Ok(Chunk::Pending);
         }
         let size = self.sizes[self.turn % self.sizes.len()].min(self.bytes.len()).min(into.len());
@@ -77,12 +77,11 @@ fn show(schema: &Columns, source: &dyn Source<Columns>, kind: ColumnKind) -> Vec
         .collect()
 }
 
-/// All rows of an input, what was told, and how it ended.
-fn read(
-    plan: &ReadPlan,
-    bytes: &[u8],
-    sizes: &[usize],
-) -> Result<(Vec<String>, Vec<String>, Result<u64, String>), OpenError> {
+/// All rows of an input, what was told, and how it ended: with how many malformed records.
+type Reading = (Vec<String>, Vec<String>, Result<u64, String>);
+
+/// Reads an input whole.
+fn read(plan: &ReadPlan, bytes: &[u8], sizes: &[usize]) -> Result<Reading, OpenError> {
     let told = Arc::new(Mutex::new(Vec::new()));
     let teller = Arc::clone(&told);
     let opened = open(plan, pieces(bytes, sizes), move |notice| {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// The cells of `a` and `b` in each line, in pieces; `None` where one was refused.
 fn read(text: &[u8], piece: usize) -> Vec<Option<[Option<String>; 2]>> {
     let mut slots = Slots::default();
-    (slots.of("a", "test"), slots.of("b", "test"));
+    slots.of("a", "test");
+    slots.of("b", "test");
     let mut records = JsonRecords::new(slots.0.into());
     let (mut from, mut to, mut found) = (0, 0, Vec::new());
     loop {
