@@ -1,0 +1,264 @@
+//! The same input gives the same bag of results: at any number of shards, on either runtime, by
+//! hand, in batches of any size. And the bag is what windows mean.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tidewheel::record::Typed;
+use tidewheel::source::{GeneratedRecord, Polled, SourceError, Workload};
+use tidewheel::{
+    Count, Last, Max, MemorySource, Output, Progress, Record, Runtime, Source, Span, Stream, Sum,
+    WindowSpec,
+};
+
+const PARTITIONS: usize = 3;
+/// Less than the records' disorder, so that some of them are late.
+const BOUND_MILLIS: i64 = 300;
+
+#[derive(Clone, Copy, Debug)]
+enum Drive {
+    Run(Runtime),
+    Step,
+}
+
+/// Hands over at most so many rows a poll, and now and then none.
+struct Sips {
+    inner: MemorySource<GeneratedRecord, Vec<GeneratedRecord>>,
+    rows: usize,
+    polls: usize,
+}
+
+impl Source<Typed<GeneratedRecord>> for Sips {
+    fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
+        self.polls += 1;
+        match self.polls.is_multiple_of(5) {
+            true => Ok(Polled::Pending),
+            false => self.inner.poll(rows_max.min(self.rows)),
+        }
+    }
+
+    fn batch(&self) -> &[GeneratedRecord] {
+        self.inner.batch()
+    }
+
+    fn name(&self) -> &str {
+        "sips"
+    }
+}
+
+/// (Start, end, key) → (count, sum, highest value, last value).
+type Bag = BTreeMap<(i64, i64, u32), (u64, i128, i64, i64)>;
+
+fn partitions() -> Vec<Vec<GeneratedRecord>> {
+    (0..PARTITIONS as u64)
+        .map(|n| {
+            // The partitions start apart and go at different speeds.
+            let workload = Workload {
+                seed: n,
+                per_second: 2_000 + 900 * n,
+                start_millis: 1_000 * n as i64 - 5_000,
+                ..Workload::uniform(7, 12_000)
+            };
+            workload.generate()
+        })
+        .collect()
+}
+
+/// What windows mean: a record counts in each window that holds it and whose end its partition's
+/// watermark had not passed before it. Says how many records count in none, and how many in some
+/// of their windows only, too.
+fn by_definition(size: i64, slide: i64) -> (Bag, u64, u64) {
+    let (mut bag, mut late, mut partly) = (Bag::new(), 0, 0);
+    let mut last = BTreeMap::new();
+    for (partition, records) in partitions().iter().enumerate() {
+        let mut max = None::<i64>;
+        for (position, record) in records.iter().enumerate() {
+            let time = record.millis;
+            let open_from = max.map_or(i64::MIN, |max| max - BOUND_MILLIS + 1);
+            let mut start = time.div_euclid(slide) * slide;
+            let (mut counted, mut missed) = (false, false);
+            while start + size > time {
+                let end = start + size;
+                missed |= end <= open_from;
+                if end > open_from {
+                    counted = true;
+                    let key = (start, end, record.key);
+                    let cell = bag.entry(key).or_insert((0, 0, i64::MIN, 0));
+                    cell.0 += 1;
+                    cell.1 += i128::from(record.value);
+                    cell.2 = cell.2.max(record.value);
+                    let moment = (time, partition, position);
+                    let latest = last.entry(key).or_insert(moment);
+                    if moment >= *latest {
+                        (*latest, cell.3) = (moment, record.value);
+                    }
+                }
+                start -= slide;
+            }
+            late += u64::from(!counted);
+            partly += u64::from(counted && missed);
+            max = max.max(Some(time));
+        }
+    }
+    (bag, late, partly)
+}
+
+fn run(size: i64, slide: i64, shards: usize, drive: Drive, rows: usize) -> (Bag, u64, u64) {
+    let span = |millis: i64| Span::from_millis(millis.unsigned_abs());
+    let sources = partitions().into_iter().map(|records| {
+        let inner = MemorySource::new(records);
+        Box::new(Sips { inner, rows, polls: 0 }) as Box<dyn Source<Typed<GeneratedRecord>>>
+    });
+    let value = |record: &GeneratedRecord| record.value;
+    let (mut engine, mut results) = Stream::of_all(sources)
+        .out_of_order(span(BOUND_MILLIS))
+        .tick(Span::from_millis(1))
+        .window(WindowSpec::sliding(span(size), span(slide)).unwrap())
+        .aggregate((Count, Sum::of(value), Max::of(value), Last::of(value)))
+        .into_results()
+        .with_late()
+        .shards(shards)
+        .runtime(if let Drive::Run(runtime) = drive { runtime } else { Runtime::Auto })
+        .open()
+        .unwrap();
+    let (mut bag, mut late) = (Bag::new(), 0);
+    let mut sequences = vec![0; shards];
+    let mut take = |output: Output<'_, u32, (u64, i128, i64, i64), GeneratedRecord>| match output {
+        Output::Result(result) => {
+            let sequence = &mut sequences[result.shard.index()];
+            assert_eq!(result.sequence, *sequence, "a shard's results are numbered without gaps");
+            *sequence += 1;
+            let millis = |time: tidewheel::EventTime| time.as_nanos() / 1_000_000;
+            let key = (millis(result.window.start), millis(result.window.end), result.key);
+            assert_eq!(bag.insert(key, result.value), None, "a result came twice");
+        }
+        Output::Late(record) => {
+            assert!(record.row.event_time().as_nanos() < record.window_end);
+            late += 1;
+        }
+    };
+    let metrics = match drive {
+        Drive::Step => {
+            while engine.step().unwrap() != Progress::Finished {
+                results.poll(&mut take);
+            }
+            results.poll(&mut take);
+            engine.metrics()
+        }
+        Drive::Run(_) => {
+            let running = engine.start().unwrap();
+            results.for_each(&mut take);
+            running.join().unwrap()
+        }
+    };
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    assert_eq!(metrics.late(), late);
+    (bag, late, metrics.partly_late())
+}
+
+#[test]
+fn the_bag_is_the_same_however_it_is_made() {
+    // Tumbling, sliding, and a slide that does not divide the size.
+    for (size, slide) in [(1_000, 1_000), (1_000, 250), (700, 300)] {
+        let expected = by_definition(size, slide);
+        assert!(expected.1 + expected.2 > 0, "some records are late");
+        for (shards, drive, rows) in [
+            (1, Drive::Step, 1_024),
+            (2, Drive::Step, 7),
+            (3, Drive::Run(Runtime::Threads), 1),
+            (2, Drive::Run(Runtime::Threads), 1_024),
+            (2, Drive::Run(Runtime::Auto), 1_024),
+            (8, Drive::Run(Runtime::Auto), 100),
+            (1, Drive::Run(Runtime::Auto), 33),
+        ] {
+            let actual = run(size, slide, shards, drive, rows);
+            let what = format!("{size} by {slide}, {shards} shards, {drive:?}, {rows} rows");
+            assert_eq!((actual.1, actual.2), (expected.1, expected.2), "late: {what}");
+            assert!(actual.0 == expected.0, "results: {what}");
+        }
+    }
+}
+
+#[test]
+fn filter_map_and_flat_map_come_before_the_windows() {
+    let records = Workload::uniform(5, 20_000).generate();
+    let mut expected: BTreeMap<u32, (u64, i128)> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.value % 3 == 0) {
+        for copy in 0..record.value % 4 {
+            let cell = expected.entry(record.key + 10 * copy as u32).or_default();
+            *cell = (cell.0 + 1, cell.1 + i128::from(record.value + 1));
+        }
+    }
+    let seen = Arc::new(Mutex::new(BTreeMap::<u32, (u64, i128)>::new()));
+    let sink = Arc::clone(&seen);
+    let engine = Stream::of(MemorySource::new(records))
+        .out_of_order(Span::from_millis(500))
+        .filter(|record: &GeneratedRecord| record.value % 3 == 0)
+        .map(|record: &GeneratedRecord| {
+            GeneratedRecord::new(record.key, record.value + 1, record.millis)
+        })
+        .flat_map(|record: &GeneratedRecord, out: &mut Vec<GeneratedRecord>| {
+            for copy in 0..(record.value - 1) % 4 {
+                let key = record.key + 10 * copy as u32;
+                out.push(GeneratedRecord::new(key, record.value, record.millis));
+            }
+        })
+        .window(WindowSpec::tumbling(Span::from_hours(24 * 365)).unwrap())
+        .aggregate((Count, Sum::of(|record: &GeneratedRecord| record.value)))
+        .for_each(move |result| {
+            let mut seen = sink.lock().unwrap();
+            let cell = seen.entry(result.key).or_default();
+            *cell = (cell.0 + result.value.0, cell.1 + result.value.1);
+        })
+        .shards(3)
+        .open()
+        .unwrap();
+    let metrics = engine.start().unwrap().join().unwrap();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    assert!(metrics.filtered() > 0);
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_panic_in_one_shard_stops_the_engine_with_what_it_said() {
+    let engine = Stream::of(MemorySource::new(Workload::uniform(5, 300_000).generate()))
+        .window(WindowSpec::tumbling(Span::from_millis(10)).unwrap())
+        .aggregate(Count)
+        .for_each(|_| panic!("the closure is broken"))
+        .shards(2)
+        .open()
+        .unwrap();
+    let error = engine.start().unwrap().join().unwrap_err();
+    assert!(error.to_string().contains("the closure is broken"), "{error}");
+}
+
+#[test]
+fn a_stopped_engine_lets_open_windows_out_as_interrupted() {
+    let endless = Workload { per_second: 1_000, ..Workload::uniform(3, u64::MAX) };
+    let source = tidewheel::source::GeneratorSource::new(endless);
+    let (engine, mut results) = Stream::of(source)
+        .out_of_order(Span::from_millis(500))
+        .window(WindowSpec::tumbling(Span::from_seconds(10)).unwrap())
+        .aggregate(Count)
+        .into_results()
+        .shards(2)
+        .open()
+        .unwrap();
+    let running = engine.start().unwrap();
+    let (mut on_time, mut interrupted) = (0, 0);
+    let mut stopped = false;
+    results.for_each(|output| {
+        let Output::Result(result) = output else { return };
+        match result.reason.as_str() {
+            "on_time" => on_time += 1,
+            "interrupted" => interrupted += 1,
+            other => panic!("unexpected reason {other}"),
+        }
+        if !stopped {
+            stopped = true;
+            running.stopper().stop();
+        }
+    });
+    let metrics = running.join().unwrap();
+    assert!(on_time > 0 && interrupted > 0, "{on_time} and {interrupted}");
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+}
