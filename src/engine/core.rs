@@ -45,6 +45,9 @@ where
     }
 
     fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+        let before = self.clock.now();
+        // Between two steps a core only sleeps.
+        self.shard_meter.idle_nanos.add(before.since(self.last));
         let progress = match self.intakes.get_mut(task) {
             Some((intake, _)) => {
                 let local = self.locals.get_mut(task);
@@ -53,7 +56,7 @@ where
             None => self.shard.step(&mut self.locals, &self.clock)?,
         };
         let now = self.clock.now();
-        let spent = now.since(self.last);
+        let spent = now.since(before);
         self.last = now;
         match self.intakes.get(task) {
             Some((_, meter)) => match progress {
