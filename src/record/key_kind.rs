@@ -95,7 +95,9 @@ impl<K: Key> KeyKind for PodKey<K> {
     fn lay(key: K, words: &mut [u64], _: &mut Vec<u8>) {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
         bytes[..size_of::<K>()].copy_from_slice(bytemuck::bytes_of(&key));
-        bytes[size_of::<K>()..].fill(0);
+        if !size_of::<K>().is_multiple_of(8) {
+            bytes[size_of::<K>()..].fill(0);
+        }
     }
 
     #[inline]

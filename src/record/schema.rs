@@ -119,7 +119,10 @@ impl<T: Record> Schema for Typed<T> {
     fn lay(&self, row: &T, _: &[u8], words: &mut [u64], _: &mut Vec<u8>) {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
         bytes[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(row));
-        bytes[size_of::<T>()..].fill(0);
+        // A call for nothing would cost more than the copy.
+        if !size_of::<T>().is_multiple_of(8) {
+            bytes[size_of::<T>()..].fill(0);
+        }
     }
 
     #[inline(always)]
