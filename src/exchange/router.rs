@@ -137,7 +137,7 @@ fn reuse<'b>(mut lanes: Vec<OpenLane<'_>>) -> Vec<OpenLane<'b>> {
 impl Round<'_> {
     /// Lays a row into the lane of its key's shard. `false` when that lane's claim has no room:
     /// close the round and open another.
-    #[inline]
+    #[inline(always)]
     pub fn push<S: Schema>(&mut self, schema: &S, row: &S::Row, heap: &[u8], stamp: Stamp) -> bool {
         let shard = match self.shards {
             1 => 0,

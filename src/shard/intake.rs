@@ -413,6 +413,10 @@ enum Filled {
     TooLarge(usize),
 }
 
+/// Rows of a batch, and the few that were held out.
+const HOT: bool = true;
+const COLD: bool = false;
+
 /// What the hot loop needs, borrowed apart.
 struct Hand<'h, S: Schema, P: Stage<S>> {
     schema: &'h S,
@@ -441,7 +445,7 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             if self.schema.event_time(row).as_nanos() > jump_limit {
                 return Filled::Jump;
             }
-            match self.place(round, row, heap) {
+            match self.place::<HOT>(round, row, heap) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     *next += 1;
@@ -456,7 +460,7 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
     /// Fills a round from records that were held out.
     fn fill_admitted(mut self, round: &mut Round<'_>, admitted: &mut VecDeque<Held>) -> Filled {
         while let Some(held) = admitted.front() {
-            match self.place(round, self.schema.view(&held.words), &held.heap) {
+            match self.place::<COLD>(round, self.schema.view(&held.words), &held.heap) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     admitted.pop_front();
@@ -469,8 +473,15 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
     }
 
     /// One row through the stages into its lanes, then the watermark.
+    ///
+    /// `PATH` makes the code of the hot loop its own, so that all of it is compiled in place.
     #[inline(always)]
-    fn place(&mut self, round: &mut Round<'_>, row: &S::Row, heap: &[u8]) -> Option<Filled> {
+    fn place<const PATH: bool>(
+        &mut self,
+        round: &mut Round<'_>,
+        row: &S::Row,
+        heap: &[u8],
+    ) -> Option<Filled> {
         let bytes = self.schema.tail_bytes(row) + self.schema.stride_words() * 8;
         if bytes > RECORD_BYTES_MAX {
             *self.position += 1;

@@ -15,6 +15,7 @@
 //! record came; *wholly* late when that is so for all its windows, *partly* when some are left,
 //! in which it counts.
 
+mod cache;
 mod pane;
 mod sliding;
 mod spec;

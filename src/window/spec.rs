@@ -146,6 +146,11 @@ impl WindowSpec {
         SliceIndex(clamp(slide * i128::from(self.slices_per_slide()) + second))
     }
 
+    /// About how many slices there are in a nanosecond.
+    pub(super) fn slices_per_nano(&self) -> f64 {
+        self.slices_per_slide() as f64 / self.slide as f64
+    }
+
     /// The first moment of a slice.
     pub fn slice_start(&self, slice: SliceIndex) -> i64 {
         let (slide, second) = match self.tail {

@@ -1,5 +1,6 @@
 //! The windows of one shard: rows in, results out.
 
+use super::cache::SliceCache;
 use super::pane::Pane;
 use super::sliding::Sliding;
 use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
@@ -13,8 +14,6 @@ use std::marker::PhantomData;
 
 /// Rows that are located together before any is folded.
 const BLOCK_ROWS: usize = 32;
-/// Slices remembered by the low bits of their index.
-const CACHED_SLICES: usize = 256;
 /// Cleared panes that are kept for reuse.
 const SPARE_PANES_MAX: usize = 64;
 const NO_PANE: u32 = u32::MAX;
@@ -195,7 +194,7 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     panes: Vec<Pane<K, A::Partial>>,
     spare: Vec<u32>,
     open: BTreeMap<SliceIndex, u32>,
-    cache: Box<[(SliceIndex, u32)]>,
+    cache: SliceCache,
     sliding: Sliding<K, A::Partial>,
     /// Partly late rows whose own watermark is ahead of the merged one: they wait until the
     /// windows that they are late for have fired.
@@ -233,7 +232,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             panes: Vec::new(),
             spare: Vec::new(),
             open: BTreeMap::new(),
-            cache: vec![(SliceIndex(i64::MIN), NO_PANE); CACHED_SLICES].into(),
+            cache: SliceCache::new(&spec),
             sliding: Sliding::new(),
             held: BTreeMap::new(),
             entries: 0,
@@ -289,7 +288,6 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let (stride, heap) = (schema.stride_words(), judged.frame.heap());
         let mut located = [(0_u64, NO_PANE); BLOCK_ROWS];
         let mut rows = 0;
-        let mut current = (1_i64, 0_i64, NO_PANE);
         for (row, place) in words.chunks_exact(stride).zip(&mut located) {
             let row = schema.view(row);
             let nanos = schema.event_time(row).as_nanos();
@@ -299,15 +297,16 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 place.1 = NO_PANE;
                 continue;
             }
-            if nanos < current.0 || nanos >= current.1 {
-                current = self.locate(nanos)?;
-            }
+            let at = match self.cache.find(nanos) {
+                Some(pane) => pane,
+                None => self.locate(nanos)?,
+            };
             let hash = K::table_hash(&self.hasher, schema.key(row, heap));
-            let pane = &self.panes[current.2 as usize];
+            let pane = &self.panes[at as usize];
             if pane.is_large() {
                 pane.prefetch(hash);
             }
-            *place = (hash, current.2);
+            *place = (hash, at);
         }
         let needs_sequence = self.aggregate.needs_sequence();
         for (at, row) in words.chunks_exact(stride).enumerate() {
@@ -331,49 +330,35 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         Ok(())
     }
 
-    /// The bounds and the pane of the slice that holds a time; opens the slice if need be.
-    #[inline]
-    fn locate(&mut self, nanos: i64) -> Result<(i64, i64, u32), StoreError> {
+    /// Finds the pane of the slice that holds a time; opens the slice if need be.
+    #[cold]
+    fn locate(&mut self, nanos: i64) -> Result<u32, StoreError> {
         let slice = self.spec.slice_of(nanos);
-        let cached = &self.cache[slice.0 as usize % CACHED_SLICES];
-        let pane = match *cached {
-            (known, pane) if known == slice && pane != NO_PANE => pane,
-            _ => self.open(slice)?,
-        };
-        // The slice's exact bounds are worth computing only where records stay within it.
-        if self.open.len() > 4 {
-            return Ok((nanos, nanos.saturating_add(1), pane));
-        }
-        Ok((self.spec.slice_start(slice), self.spec.slice_end(slice), pane))
+        let pane = self.open(slice)?;
+        let bounds = self.spec.slice_start(slice)..self.spec.slice_end(slice);
+        self.cache.remember(nanos, bounds, pane);
+        Ok(pane)
     }
 
-    #[cold]
     fn open(&mut self, slice: SliceIndex) -> Result<u32, StoreError> {
-        let pane = match self.open.get(&slice) {
-            Some(pane) => *pane,
-            None => {
-                if self.open.len() >= self.limits.open_slices_max {
-                    return Err(StoreError::OpenSlices { max: self.limits.open_slices_max });
-                }
-                let pane = self.spare.pop().unwrap_or_else(|| {
-                    self.panes.push(Pane::new());
-                    self.panes.len() as u32 - 1
-                });
-                self.open.insert(slice, pane);
-                pane
-            }
-        };
-        self.cache[slice.0 as usize % CACHED_SLICES] = (slice, pane);
+        if let Some(pane) = self.open.get(&slice) {
+            return Ok(*pane);
+        }
+        if self.open.len() >= self.limits.open_slices_max {
+            return Err(StoreError::OpenSlices { max: self.limits.open_slices_max });
+        }
+        let pane = self.spare.pop().unwrap_or_else(|| {
+            self.panes.push(Pane::new());
+            self.panes.len() as u32 - 1
+        });
+        self.open.insert(slice, pane);
         Ok(pane)
     }
 
     /// Takes a slice out of the open ones. Its pane is to be given back by `recycle`.
     fn close(&mut self, slice: SliceIndex) -> Option<u32> {
         let pane = self.open.remove(&slice)?;
-        let cached = &mut self.cache[slice.0 as usize % CACHED_SLICES];
-        if cached.0 == slice {
-            cached.1 = NO_PANE;
-        }
+        self.cache.forget(pane);
         Some(pane)
     }
 

@@ -9,8 +9,11 @@
 use crate::hint;
 
 const LENGTH_MIN: usize = 16;
+/// Entries of an index that lies in the nearest caches.
+const SMALL_LENGTH: usize = 1 << 14;
 
-/// The index. At most half full.
+/// The index. At most a quarter full while it is small, where probes that end at once are worth
+/// the memory, at most half full beyond.
 #[derive(Debug)]
 pub(super) struct Index {
     entries: Vec<u64>,
@@ -67,7 +70,8 @@ impl Index {
     /// Adds a slot whose key is not there yet.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, slot: usize) {
-        if (self.used + 1) * 2 > self.entries.len() {
+        let spread = if self.entries.len() < SMALL_LENGTH { 4 } else { 2 };
+        if (self.used + 1) * spread > self.entries.len() {
             self.resize(self.entries.len() * 2);
         }
         self.used += 1;
