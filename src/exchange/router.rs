@@ -144,7 +144,11 @@ impl Round<'_> {
             shards => S::Key::route(self.hasher, schema.key(row, heap)).shard(shards).index(),
         };
         let writer = &mut self.lanes[shard].writer;
-        if !writer.has_room(schema.tail_bytes(row)) {
+        let has_room = match S::HAS_TAIL {
+            true => writer.has_room(schema.tail_bytes(row)),
+            false => writer.has_room_without_tail(),
+        };
+        if !has_room {
             return false;
         }
         writer.push(schema, row, heap, stamp);

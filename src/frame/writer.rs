@@ -76,6 +76,16 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         self.header.set_kind(kind);
     }
 
+    /// Whether one more row fits, in a frame of whose rows none has a tail.
+    #[inline(always)]
+    pub fn has_room_without_tail(&self) -> bool {
+        let columns = match self.extras {
+            Extras::NONE => 0,
+            extras => extras.words(self.count as usize + 1),
+        };
+        self.at + self.stride + columns <= self.words.len()
+    }
+
     /// Whether one more row with so many bytes in the tail heap fits.
     #[inline]
     pub fn has_room(&self, tail_bytes: usize) -> bool {
@@ -90,7 +100,7 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
     }
 
     /// Adds a row, for which there is room.
-    #[inline]
+    #[inline(always)]
     pub fn push<S: Schema>(&mut self, schema: &S, row: &S::Row, heap: &[u8], stamp: Stamp) {
         let words = &mut self.words[self.at..][..self.stride];
         schema.lay(row, heap, words, &mut self.tail.heap);
@@ -104,7 +114,7 @@ impl<'t, W: DerefMut<Target = [u64]>> FrameWriter<'t, W> {
         self.stamp(Stamp::default());
     }
 
-    #[inline]
+    #[inline(always)]
     fn stamp(&mut self, stamp: Stamp) {
         if self.extras != Extras::NONE {
             self.stamp_extras(stamp);

@@ -246,6 +246,8 @@ impl Schema for Columns {
     type Key = BytesKey;
     type Batch<'a> = ColumnsBatch<'a>;
 
+    const HAS_TAIL: bool = true;
+
     #[inline]
     fn stride_words(&self) -> usize {
         self.column_word(self.columns())

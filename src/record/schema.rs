@@ -17,6 +17,9 @@ pub trait Schema: Clone + Debug + Send + 'static {
     /// Rows as a source hands them over.
     type Batch<'a>: Copy;
 
+    /// Whether a row can hold anything in a frame's tail heap.
+    const HAS_TAIL: bool;
+
     /// Words from one row to the next in a frame.
     fn stride_words(&self) -> usize;
 
@@ -79,6 +82,8 @@ impl<T: Record> Schema for Typed<T> {
     type Row = T;
     type Key = PodKey<T::Key>;
     type Batch<'a> = &'a [T];
+
+    const HAS_TAIL: bool = false;
 
     #[inline(always)]
     fn stride_words(&self) -> usize {
