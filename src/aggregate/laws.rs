@@ -227,3 +227,13 @@ fn variance_keeps_its_digits_far_from_zero() {
     assert_eq!(of_floats(&Variance::of(|x: &f64| *x), &[1.0]), None);
     assert_eq!(of_floats(&Variance::of_population(|x: &f64| *x), &[1.0]), Some(0.0));
 }
+
+#[test]
+fn a_tuples_partial_has_no_padding() {
+    fn partial_size<A: Aggregate<i64>>(_: &A) -> usize {
+        size_of::<A::Partial>()
+    }
+    let value = |x: &i64| *x;
+    let four = (Count, Sum::of(value), Min::of(value), Max::of(value));
+    assert_eq!(partial_size(&four), 8 + 16 + 8 + 8);
+}

@@ -23,7 +23,8 @@
 //! ```
 //!
 //! A closure may return an `Option`: nulls are skipped, and the result is `None` when there was
-//! nothing else. A window has at least one row, so without nulls there is always a result.
+//! nothing else. [`First`] and [`Last`] take plain values only. A window has at least one row, so
+//! without nulls there is always a result.
 
 mod builtin;
 mod order;

@@ -48,6 +48,7 @@ pub(crate) fn bag(text: &str) -> BTreeMap<Vec<String>, u64> {
 
 /// Fails, naming a few rows, when two CSV texts are not the same bag of rows.
 pub(crate) fn assert_same_bag(expected: &str, actual: &str, what: &str) {
+    assert_eq!(expected.lines().next(), actual.lines().next(), "{what}: the columns");
     let (expected, actual) = (bag(expected), bag(actual));
     let missing: Vec<_> = expected.iter().filter(|(row, n)| actual.get(*row) != Some(n)).collect();
     let extra: Vec<_> = actual.iter().filter(|(row, n)| expected.get(*row) != Some(n)).collect();
