@@ -61,7 +61,7 @@ pub use bytemuck::{Pod, Zeroable};
 pub use cpu::{IdlePolicy, Placement};
 pub use engine::{Engine, Running, Runtime, Stream};
 pub use record::Record;
-pub use shard::Progress;
+pub use shard::{Combining, Progress};
 pub use sink::{Output, Results, WindowResult};
 pub use source::{MemorySource, Source};
 pub use time::{EventTime, Span, Watermark};

@@ -25,6 +25,11 @@ pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
 /// Slices that may be open in one shard at a time.
 pub const OPEN_SLICES_MAX: usize = 1 << 20;
 
+/// Slices that a source folds at a time, where it combines records before it sends them.
+pub const COMBINED_SLICES_MAX: usize = 1 << 10;
+/// Bytes of folded slices from which on a source sends all of them.
+pub const COMBINED_BYTES_MAX: usize = 16 << 20;
+
 /// Bytes of one line of text input; a longer one is malformed.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a filter's text, and how deep its conditions may nest: both are walked by recursion.

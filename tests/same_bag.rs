@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use tidewheel::record::Typed;
 use tidewheel::source::{GeneratedRecord, Polled, SourceError, Workload};
 use tidewheel::{
-    Count, Last, Max, MemorySource, Output, Progress, Record, Runtime, Source, Span, Stream, Sum,
-    WindowSpec,
+    Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Runtime, Source, Span,
+    Stream, Sum, WindowSpec,
 };
 
 const PARTITIONS: usize = 3;
@@ -102,7 +102,13 @@ fn by_definition(size: i64, slide: i64) -> (Bag, u64, u64) {
     (bag, late, partly)
 }
 
-fn run(size: i64, slide: i64, shards: usize, drive: Drive, rows: usize) -> (Bag, u64, u64) {
+fn run(
+    (size, slide): (i64, i64),
+    shards: usize,
+    drive: Drive,
+    rows: usize,
+    combining: Combining,
+) -> (Bag, u64, u64) {
     let span = |millis: i64| Span::from_millis(millis.unsigned_abs());
     let sources = partitions().into_iter().map(|records| {
         let inner = MemorySource::new(records);
@@ -117,6 +123,7 @@ fn run(size: i64, slide: i64, shards: usize, drive: Drive, rows: usize) -> (Bag,
         .into_results()
         .with_late()
         .shards(shards)
+        .combining(combining)
         .runtime(if let Drive::Run(runtime) = drive { runtime } else { Runtime::Auto })
         .open()
         .unwrap();
@@ -152,6 +159,11 @@ fn run(size: i64, slide: i64, shards: usize, drive: Drive, rows: usize) -> (Bag,
     };
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     assert_eq!(metrics.late(), late);
+    match combining {
+        Combining::Always => assert!(metrics.combined() > metrics.records_in() / 2),
+        Combining::Never => assert_eq!(metrics.combined(), 0),
+        Combining::Auto => {}
+    }
     (bag, late, metrics.partly_late())
 }
 
@@ -170,10 +182,14 @@ fn the_bag_is_the_same_however_it_is_made() {
             (8, Drive::Run(Runtime::Auto), 100),
             (1, Drive::Run(Runtime::Auto), 33),
         ] {
-            let actual = run(size, slide, shards, drive, rows);
-            let what = format!("{size} by {slide}, {shards} shards, {drive:?}, {rows} rows");
-            assert_eq!((actual.1, actual.2), (expected.1, expected.2), "late: {what}");
-            assert!(actual.0 == expected.0, "results: {what}");
+            for combining in [Combining::Auto, Combining::Always, Combining::Never] {
+                let actual = run((size, slide), shards, drive, rows, combining);
+                let what = format!(
+                    "{size} by {slide}, {shards} shards, {drive:?}, {rows} rows, {combining:?}"
+                );
+                assert_eq!((actual.1, actual.2), (expected.1, expected.2), "late: {what}");
+                assert!(actual.0 == expected.0, "results: {what}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::metrics::{LaneMeter, MeterBoard};
 use crate::operator::Stage;
 use crate::record::{Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
-use crate::shard::{Intake, IntakeParts, Shard, ShardParts};
+use crate::shard::{Combining, Intake, IntakeParts, Shard, ShardParts};
 use crate::time::{Clock, SystemClock};
 use crate::window::{StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
@@ -91,7 +91,9 @@ where
     M: OpenSink<P::Out, A>,
 {
     let Plan { pipeline, shards } = plan;
-    let Pipeline { stream, spec, aggregate, sink, live_keys_max, hasher, settings, .. } = pipeline;
+    let Pipeline {
+        stream, spec, aggregate, sink, live_keys_max, combining, hasher, settings, ..
+    } = pipeline;
     let out = stream.stage.out(&stream.schema);
     let names: Vec<String> = stream.sources.iter().map(|source| source.name().into()).collect();
     let sources = names.len();
@@ -136,7 +138,8 @@ where
         false => Extras::NONE,
     };
     let routing = Routing { partition: 0, hasher, extras };
-    place_sources(&mut cores, stream, spec, (starts, routing), (&bells, &board));
+    let windows = (spec, aggregate, combining);
+    place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board));
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
     Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
 }
@@ -145,7 +148,7 @@ where
 fn place_sources<S, P, A, R>(
     cores: &mut [Core<S, P, A, R>],
     stream: Stream<S, P>,
-    spec: WindowSpec,
+    (spec, aggregate, combining): (WindowSpec, A, Combining),
     (starts, routing): (Vec<Starts>, Routing),
     (bells, board): (&[Bell], &MeterBoard),
 ) where
@@ -166,6 +169,8 @@ fn place_sources<S, P, A, R>(
             out: out.clone(),
             router: Router::new(Routing { partition, ..routing }, starts),
             spec,
+            aggregate: aggregate.clone(),
+            combining,
             rules: stream.rules.clone(),
             partition,
             meter: board.source(index),

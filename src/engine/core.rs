@@ -22,7 +22,7 @@ pub(super) trait CoreDuty: Send {
 }
 
 pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
-    pub(super) intakes: Vec<(Intake<S, P>, Arc<SourceMeter>)>,
+    pub(super) intakes: Vec<(Intake<S, P, A>, Arc<SourceMeter>)>,
     pub(super) shard: Shard<P::Out, A, R>,
     pub(super) shard_meter: Arc<ShardMeter>,
     /// The lanes from the core's sources to its own shard.

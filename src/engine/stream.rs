@@ -9,7 +9,7 @@ use crate::cpu::{IdlePolicy, Placement};
 use crate::limits;
 use crate::operator::{Filter, FlatMap, Map, Pass, Stage, Then};
 use crate::record::{KeyKind, Record, RouteHasher, Schema, Typed};
-use crate::shard::{DeadLetter, DeadLetterObserver, JumpRule, TimeRules};
+use crate::shard::{Combining, DeadLetter, DeadLetterObserver, JumpRule, TimeRules};
 use crate::sink::{LateRecord, WindowResult};
 use crate::source::Source;
 use crate::time::Span;
@@ -219,6 +219,7 @@ where
             sink,
             shards: None,
             live_keys_max: limits::LIVE_KEYS_DEFAULT,
+            combining: Combining::default(),
             hasher: RouteHasher::default(),
             settings: EngineSettings {
                 runtime: Runtime::Auto,
@@ -238,6 +239,7 @@ pub struct Pipeline<S: Schema, P, A, M> {
     pub(super) sink: M,
     pub(super) shards: Option<usize>,
     pub(super) live_keys_max: usize,
+    pub(super) combining: Combining,
     pub(super) hasher: RouteHasher,
     pub(super) settings: EngineSettings,
 }
@@ -257,6 +259,7 @@ impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
             sink: ForEach { on_result: self.sink.on_result, on_late },
             shards: self.shards,
             live_keys_max: self.live_keys_max,
+            combining: self.combining,
             hasher: self.hasher,
             settings: self.settings,
         }
@@ -291,6 +294,14 @@ where
     #[must_use]
     pub fn live_keys_max(mut self, keys: usize) -> Self {
         self.live_keys_max = keys;
+        self
+    }
+
+    /// Whether records are folded on the core of their source before they cross to the shard of
+    /// their key. By default where it pays.
+    #[must_use]
+    pub fn combining(mut self, combining: Combining) -> Self {
+        self.combining = combining;
         self
     }
 

@@ -58,11 +58,17 @@ impl Inbox {
         }
     }
 
-    /// Gives the oldest frame's memory back to the source.
+    /// Gives the oldest frame's memory back to the source. Its rows stood for so many records.
     #[inline]
-    pub fn release(&mut self, lane: usize, words: usize, rows: u32, locals: &mut [LocalRing<u64>]) {
+    pub fn release(
+        &mut self,
+        lane: usize,
+        words: usize,
+        records: u64,
+        locals: &mut [LocalRing<u64>],
+    ) {
         let lane = &mut self.lanes[lane];
-        lane.meter.received.add(u64::from(rows));
+        lane.meter.received.add(records);
         match &mut lane.end {
             LaneEnd::Ring(consumer, bell) => {
                 consumer.release(words);

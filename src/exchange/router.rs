@@ -4,7 +4,7 @@ use super::FRAME_WORDS_MAX;
 use crate::cpu::Bell;
 use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
 use crate::metrics::LaneMeter;
-use crate::record::{KeyKind, RouteHasher, Schema};
+use crate::record::{KeyHash, KeyKind, RouteHasher, Schema};
 use crate::ring::{Claim, LocalRing, Producer};
 use crate::time::Watermark;
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub struct Router {
 struct OpenLane<'r> {
     writer: FrameWriter<'r, Claim<'r, u64>>,
     rows: &'r mut u64,
+    /// Records that the rows stand for.
+    records: u64,
     bell: Option<&'r Bell>,
     meter: &'r LaneMeter,
 }
@@ -69,15 +71,42 @@ impl Router {
         Self { routing, lanes: starts.into_iter().map(lane).collect(), open: Vec::new() }
     }
 
-    /// Opens a round: `stride` words a row, to be judged by `watermark`. `None` when a lane is
-    /// full; nothing has happened then.
+    /// The hash that decides about the lane.
+    pub fn hasher(&self) -> RouteHasher {
+        self.routing.hasher
+    }
+
+    /// Opens a round of records: `stride` words a row, to be judged by `watermark`. `None` when a
+    /// lane is full; nothing has happened then.
+    #[inline]
     pub fn open<'r>(
         &'r mut self,
-        mut local: Option<&'r mut LocalRing<u64>>,
+        local: Option<&'r mut LocalRing<u64>>,
         watermark: Watermark,
         stride: usize,
     ) -> Option<Round<'r>> {
-        let mut header = FrameHeader::new(FrameKind::Records, watermark);
+        let header = FrameHeader::new(FrameKind::Records, watermark);
+        self.open_with(local, header, stride, self.routing.extras)
+    }
+
+    /// Opens a round of partials, in the same way.
+    pub fn open_partials<'r>(
+        &'r mut self,
+        local: Option<&'r mut LocalRing<u64>>,
+        watermark: Watermark,
+        stride: usize,
+    ) -> Option<Round<'r>> {
+        let header = FrameHeader::new(FrameKind::Partials, watermark);
+        self.open_with(local, header, stride, Extras::NONE)
+    }
+
+    fn open_with<'r>(
+        &'r mut self,
+        mut local: Option<&'r mut LocalRing<u64>>,
+        mut header: FrameHeader,
+        stride: usize,
+        extras: Extras,
+    ) -> Option<Round<'r>> {
         header.partition = self.routing.partition;
         let mut lanes: Vec<OpenLane<'r>> = reuse(std::mem::take(&mut self.open));
         for lane in &mut self.lanes {
@@ -93,9 +122,9 @@ impl Router {
                 return None;
             };
             header.lane_sequence = lane.rows;
-            let extras = self.routing.extras;
             let writer = FrameWriter::begin(claim, &mut lane.tail, header, stride, extras);
-            lanes.push(OpenLane { writer, rows: &mut lane.rows, bell, meter: &lane.meter });
+            let (rows, meter) = (&mut lane.rows, &*lane.meter);
+            lanes.push(OpenLane { writer, rows, records: 0, bell, meter });
         }
         let shards = u16::try_from(lanes.len()).expect("shards are counted in 16 bits");
         Some(Round { hasher: self.routing.hasher, shards, lanes, spare: &mut self.open })
@@ -155,6 +184,25 @@ impl Round<'_> {
         true
     }
 
+    /// Has `lay` write a row that stands for `records` records of a key, and takes so many bytes
+    /// in the tail heap, into the key's lane. `false` when that lane's claim has no room.
+    #[inline]
+    pub fn push_partial(
+        &mut self,
+        route: KeyHash,
+        tail_bytes: usize,
+        records: u64,
+        lay: impl FnOnce(&mut [u64], &mut Vec<u8>),
+    ) -> bool {
+        let lane = &mut self.lanes[route.shard(self.shards).index()];
+        if !lane.writer.has_room(tail_bytes) {
+            return false;
+        }
+        lane.writer.push_with(lay);
+        lane.records += records;
+        true
+    }
+
     /// Publishes the rows. The partition's watermark is `advances` now; lanes without rows hear
     /// of it only if `all`.
     pub fn close(self, advances: Watermark, all: bool, stamp: u64) {
@@ -164,14 +212,14 @@ impl Round<'_> {
     fn finish(self, without_rows: Option<FrameKind>, advances: Watermark, stamp: u64) {
         let Self { mut lanes, spare, .. } = self;
         for lane in lanes.drain(..) {
-            let OpenLane { mut writer, rows, bell, meter } = lane;
+            let OpenLane { mut writer, rows, records, bell, meter } = lane;
             let count = writer.count();
             if count == 0 {
                 let Some(kind) = without_rows else { continue };
                 writer.set_kind(kind);
             }
             *rows += u64::from(count);
-            meter.routed.set(*rows);
+            meter.routed.add(if records == 0 { u64::from(count) } else { records });
             let (claim, _, words) = writer.finish(advances, stamp);
             claim.commit(words);
             bell.inspect(|bell| bell.ring());

@@ -72,7 +72,8 @@ const _: () = {
 pub enum FrameKind {
     /// Rows of a stream.
     Records = 1,
-    /// Partial aggregates by window and key: results on their way out.
+    /// Partial aggregates by key: of slices, on their way to the shard that owns the key; of
+    /// windows, on their way out.
     Partials = 2,
     /// No rows: the lane's watermark advances.
     Watermark = 3,

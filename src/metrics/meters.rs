@@ -88,6 +88,12 @@ meter! {
         bytes: Counter,
         /// Records that went to a shard.
         routed: Counter,
+        /// Rows that the stages made of them.
+        rows: Counter,
+        /// Rows that were folded on the source's core before they were sent.
+        combined: Counter,
+        /// Of these, rows that are not sent yet.
+        unsent: Counter,
         /// Records that a filter refused.
         filtered: Counter,
         /// Records that could not be used: malformed, too long, or of a time that none confirmed.
@@ -112,9 +118,9 @@ meter! {
 meter! {
     /// What the two ends of a lane count.
     LaneMeter => LaneCounts {
-        /// Rows that the source sent.
+        /// Records that the source sent, one by one or combined.
         routed: Counter,
-        /// Rows that the shard took.
+        /// Records that the shard took.
         received: Counter,
     }
 }
@@ -122,13 +128,13 @@ meter! {
 meter! {
     /// What a shard counts. received = counted + late.
     ShardMeter => ShardCounts {
-        /// Rows taken from lanes.
+        /// Records taken from lanes, one by one or combined.
         received: Counter,
-        /// Rows that count in at least one window.
+        /// Records that count in at least one window.
         counted: Counter,
-        /// Rows that came after all their windows had closed.
+        /// Records that came after all their windows had closed.
         late: Counter,
-        /// Rows that came after some of their windows had closed.
+        /// Records that came after some of their windows had closed.
         partly_late: Counter,
         /// Results.
         results: Counter,

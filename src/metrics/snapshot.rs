@@ -11,6 +11,9 @@ pub struct SourceCounts {
     pub read: u64,
     pub bytes: u64,
     pub routed: u64,
+    pub rows: u64,
+    pub combined: u64,
+    pub unsent: u64,
     pub filtered: u64,
     pub dead_letter: u64,
     pub malformed: u64,
@@ -138,6 +141,11 @@ impl Metrics {
         self.source_sum(|source| source.bytes)
     }
 
+    /// Records that were folded on their sources' cores before they were sent.
+    pub fn combined(&self) -> u64 {
+        self.source_sum(|source| source.combined)
+    }
+
     /// Results.
     pub fn results(&self) -> u64 {
         self.shards.iter().map(|shard| shard.results).sum()
@@ -194,6 +202,16 @@ impl Metrics {
                 off.push(format!(
                     "{name}: read {} ≠ routed {} + filtered {} + dead letters {} + held {}",
                     source.read, source.routed, source.filtered, source.dead_letter, source.held
+                ));
+            }
+        }
+        let shards = self.shards.len().max(1);
+        for ((name, source), lanes) in self.sources.iter().zip(self.lanes.chunks(shards)) {
+            let sent: u64 = lanes.iter().map(|lane| lane.routed).sum();
+            if source.rows != sent + source.unsent {
+                off.push(format!(
+                    "{name}: rows {} ≠ sent {sent} + unsent {}",
+                    source.rows, source.unsent
                 ));
             }
         }

@@ -1,18 +1,20 @@
 //! The intake: a source on its core. It polls batches, moves the partition's watermark, applies
 //! the stages, routes what is left, and cuts frames where lateness can change.
 
+use super::combining::{Combining, LocalFold};
 use super::jump::{Held, JumpGate, JumpRule};
 use super::progress::Progress;
+use crate::aggregate::Aggregate;
 use crate::exchange::{Round, Router};
 use crate::frame::{FrameKind, Stamp};
 use crate::limits::{BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
 use crate::metrics::SourceMeter;
 use crate::operator::{Applied, Stage};
-use crate::record::{Schema, SourceSequence};
+use crate::record::{KeyKind, Schema, SourceSequence};
 use crate::ring::LocalRing;
 use crate::source::{Polled, Source, SourceError};
 use crate::time::{Clock, EventTime, MonotonicNanos, Span, Watermark};
-use crate::window::WindowSpec;
+use crate::window::{Combiner, Flow, WindowSpec};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -72,17 +74,24 @@ enum State {
 struct Tally {
     read: u64,
     routed: u64,
+    rows: u64,
     filtered: u64,
     dead: u64,
 }
 
+/// The row that comes out of a stage.
+type OutRow<S, P> = <<P as Stage<S>>::Out as Schema>::Row;
+/// The folded slices of what comes out of a stage.
+type Folded<S, P, A> = LocalFold<<<P as Stage<S>>::Out as Schema>::Key, A, OutRow<S, P>>;
+
 /// One source, its watermark and its lanes.
-pub struct Intake<S: Schema, P: Stage<S>> {
+pub struct Intake<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> {
     source: Box<dyn Source<S>>,
     schema: S,
     stage: P,
     out: P::Out,
     router: Router,
+    fold: Folded<S, P, A>,
     spec: WindowSpec,
     rules: TimeRules,
     partition: u16,
@@ -105,7 +114,7 @@ pub struct Intake<S: Schema, P: Stage<S>> {
 }
 
 /// What an intake is made of.
-pub struct IntakeParts<S: Schema, P: Stage<S>> {
+pub struct IntakeParts<S: Schema, P: Stage<S>, A> {
     /// Where records come from.
     pub source: Box<dyn Source<S>>,
     /// The schema of the source's rows.
@@ -118,6 +127,11 @@ pub struct IntakeParts<S: Schema, P: Stage<S>> {
     pub router: Router,
     /// The windows whose ends frames are cut at.
     pub spec: WindowSpec,
+    /// What is computed of them.
+    pub aggregate: A,
+    /// Whether records are folded before they are sent. Never where the source may be found
+    /// idle: then other sources may close the windows of what is in hand.
+    pub combining: Combining,
     /// How event time is understood.
     pub rules: TimeRules,
     /// The number of the partition.
@@ -128,27 +142,35 @@ pub struct IntakeParts<S: Schema, P: Stage<S>> {
     pub observer: Option<DeadLetterObserver>,
 }
 
-impl<S: Schema, P: Stage<S>> std::fmt::Debug for Intake<S, P> {
+impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> std::fmt::Debug for Intake<S, P, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Intake").field("source", &self.source.name()).finish_non_exhaustive()
     }
 }
 
-impl<S: Schema, P: Stage<S>> std::fmt::Debug for IntakeParts<S, P> {
+impl<S: Schema, P: Stage<S>, A> std::fmt::Debug for IntakeParts<S, P, A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IntakeParts").field("source", &self.source.name()).finish_non_exhaustive()
     }
 }
 
-impl<S: Schema, P: Stage<S>> Intake<S, P> {
+impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     /// An intake that has read nothing yet.
-    pub fn new(parts: IntakeParts<S, P>) -> Self {
+    pub fn new(parts: IntakeParts<S, P, A>) -> Self {
         let gate = parts.rules.jump.map(JumpGate::new);
+        let combining = match parts.rules.idle_after {
+            Some(_) => Combining::Never,
+            None => parts.combining,
+        };
         Self {
             source: parts.source,
             schema: parts.schema,
             stage: parts.stage,
             out: parts.out,
+            fold: LocalFold::new(
+                combining,
+                Combiner::new(parts.spec, parts.aggregate, parts.router.hasher()),
+            ),
             router: parts.router,
             spec: parts.spec,
             rules: parts.rules,
@@ -180,7 +202,7 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         clock: &impl Clock,
         stopping: bool,
     ) -> Result<Progress, SourceError> {
-        if self.state == State::Reading && !self.has_rows() {
+        if self.state == State::Reading && !self.has_rows() && !self.fold.is_flushing() {
             if stopping {
                 self.state = State::Ending(FrameKind::Stopped);
             } else if let Some(progress) = self.poll(local.as_deref_mut(), clock)? {
@@ -189,7 +211,9 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         }
         let progress = match self.state {
             State::Finished => Progress::Finished,
-            State::Ending(kind) if !self.has_rows() => self.end(local, kind),
+            State::Ending(kind) if !self.has_rows() && self.fold.is_empty() => {
+                self.end(local, kind)
+            }
             State::Reading | State::Ending(_) => self.route(local, clock),
         };
         self.settle();
@@ -257,6 +281,13 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         clock: &impl Clock,
         otherwise: Progress,
     ) -> Progress {
+        self.fold.note_wait();
+        self.fold.flush_all(self.watermark());
+        if self.fold.is_flushing() {
+            let progress = self.route(local, clock);
+            self.settle();
+            return progress;
+        }
         self.settle();
         let Some(idle_after) = self.rules.idle_after else {
             return otherwise;
@@ -303,6 +334,10 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
         self.meter.malformed.set(counts.malformed);
         self.meter.bytes.set(counts.bytes);
         self.meter.routed.set(tally.routed);
+        self.meter.rows.set(tally.rows);
+        let unsent = self.fold.records();
+        self.meter.combined.set(self.fold.sent() + unsent);
+        self.meter.unsent.set(unsent);
         self.meter.filtered.set(tally.filtered);
         self.meter.dead_letter.set(tally.dead + counts.malformed);
         if let Some(max) = self.max {
@@ -314,15 +349,24 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
     /// Routes what is in hand, as far as the lanes have room.
     fn route(&mut self, mut local: Option<&mut LocalRing<u64>>, clock: &impl Clock) -> Progress {
         let mut moved = false;
-        while self.has_rows() {
+        loop {
             let watermark = self.watermark();
-            let Some(mut round) =
-                self.router.open(local.as_deref_mut(), watermark, self.out.stride_words())
-            else {
+            self.fold.bound(watermark);
+            if !self.has_rows() && self.state != State::Reading {
+                self.fold.flush_all(watermark);
+            }
+            if !self.fold.flush(&mut self.router, local.as_deref_mut()) {
+                return if moved { Progress::Worked } else { Progress::Blocked };
+            }
+            if !self.has_rows() {
+                return Progress::Worked;
+            }
+            let stride = self.out.stride_words();
+            let Some(mut round) = self.router.open(local.as_deref_mut(), watermark, stride) else {
                 return if moved { Progress::Worked } else { Progress::Blocked };
             };
             moved = true;
-            let hand = Hand {
+            let mut hand = Hand {
                 schema: &self.schema,
                 stage: &mut self.stage,
                 out: &self.out,
@@ -332,35 +376,47 @@ impl<S: Schema, P: Stage<S>> Intake<S, P> {
                 tally: &mut self.tally,
                 cut_at: self.cut_at,
             };
-            let filled = match self.admitted.is_empty() {
+            let in_hand = InHand {
+                batch: self.source.batch(),
+                next: &mut self.next,
+                rows: self.rows,
+                jump_limit: self.jump_limit,
+                admitted: &mut self.admitted,
+            };
+            let filled = match self.fold.folds() {
                 true => {
-                    let batch = self.source.batch();
-                    hand.fill(&mut round, batch, &mut self.next, self.rows, self.jump_limit)
+                    let folding = &mut Folding { round: &mut round, fold: &mut self.fold };
+                    let filled = hand.fill(folding, in_hand);
+                    self.fold.settle(&self.out);
+                    filled
                 }
-                false => hand.fill_admitted(&mut round, &mut self.admitted),
+                false => hand.fill(&mut round, in_hand),
             };
             let advances = watermark_of(self.max, self.rules.out_of_order);
+            if filled == Filled::Cut {
+                let now = clock.now();
+                let thresholds = self.spec.thresholds(advances, self.rules.tick);
+                let on_time_from = thresholds.partly_late_before;
+                match self.fold.cut(on_time_from, watermark, (advances, now)) {
+                    true => round.close(watermark, false, 0),
+                    false => round.close(advances, true, now.0),
+                }
+                self.set_cut();
+            } else {
+                round.close(advances, false, 0);
+            }
             match filled {
-                Filled::Cut => {
-                    round.close(advances, true, clock.now().0);
-                    self.set_cut();
-                }
-                Filled::Spent | Filled::NoRoom => round.close(advances, false, 0),
-                Filled::Jump => {
-                    round.close(advances, false, 0);
-                    self.hold_out();
-                }
+                Filled::Jump => self.hold_out(),
                 Filled::TooLarge(bytes) => {
-                    round.close(advances, false, 0);
                     let record = self.position;
                     self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
                 }
+                Filled::Cut | Filled::Spent | Filled::NoRoom => {}
             }
             if self.gate.is_some() {
                 self.jump_limit = self.gate.as_ref().map_or(i64::MAX, |gate| gate.limit(self.max));
             }
         }
-        Progress::Worked
     }
 
     /// Finds the next time at which the watermark passes a window's end.
@@ -417,6 +473,46 @@ enum Filled {
 const HOT: bool = true;
 const COLD: bool = false;
 
+/// Where rows go.
+trait Destination<S: Schema> {
+    /// Takes a row; `false` when there is no room for it.
+    fn take(&mut self, schema: &S, row: (&S::Row, &[u8]), stamp: Stamp) -> bool;
+}
+
+/// Every row to the lane of its key's shard.
+impl<S: Schema> Destination<S> for Round<'_> {
+    #[inline(always)]
+    fn take(&mut self, schema: &S, (row, heap): (&S::Row, &[u8]), stamp: Stamp) -> bool {
+        self.push(schema, row, heap, stamp)
+    }
+}
+
+/// Rows that are on time into their slices, late ones to the lanes.
+struct Folding<'a, 'r, K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
+    round: &'a mut Round<'r>,
+    fold: &'a mut LocalFold<K, A, Row>,
+}
+
+impl<S: Schema, A: Aggregate<S::Row>> Destination<S> for Folding<'_, '_, S::Key, A, S::Row> {
+    #[inline(always)]
+    fn take(&mut self, schema: &S, (row, heap): (&S::Row, &[u8]), stamp: Stamp) -> bool {
+        match self.fold.take(schema, (row, heap), stamp.sequence) {
+            Some(flow) => flow == Flow::Taken,
+            None => self.round.push(schema, row, heap, stamp),
+        }
+    }
+}
+
+/// What is in hand: records that were held out and are admitted now, and before there is none of
+/// them nothing else, then a batch.
+struct InHand<'h, S: Schema> {
+    batch: S::Batch<'h>,
+    next: &'h mut usize,
+    rows: usize,
+    jump_limit: i64,
+    admitted: &'h mut VecDeque<Held>,
+}
+
 /// What the hot loop needs, borrowed apart.
 struct Hand<'h, S: Schema, P: Stage<S>> {
     schema: &'h S,
@@ -430,14 +526,18 @@ struct Hand<'h, S: Schema, P: Stage<S>> {
 }
 
 impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
-    /// Fills a round from a batch.
-    fn fill(
-        mut self,
-        round: &mut Round<'_>,
-        batch: S::Batch<'_>,
-        next: &mut usize,
-        rows: usize,
-        jump_limit: i64,
+    /// Fills a round from what is in hand.
+    fn fill<D: Destination<P::Out>>(&mut self, to: &mut D, in_hand: InHand<'_, S>) -> Filled {
+        match in_hand.admitted.is_empty() {
+            true => self.fill_from_batch(to, in_hand),
+            false => self.fill_admitted(to, in_hand.admitted),
+        }
+    }
+
+    fn fill_from_batch<D: Destination<P::Out>>(
+        &mut self,
+        to: &mut D,
+        InHand { batch, next, rows, jump_limit, .. }: InHand<'_, S>,
     ) -> Filled {
         let heap = self.schema.heap(batch);
         while *next < rows {
@@ -445,7 +545,7 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             if self.schema.event_time(row).as_nanos() > jump_limit {
                 return Filled::Jump;
             }
-            match self.place::<HOT>(round, row, heap) {
+            match self.place::<HOT, D>(to, row, heap) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     *next += 1;
@@ -457,10 +557,13 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         Filled::Spent
     }
 
-    /// Fills a round from records that were held out.
-    fn fill_admitted(mut self, round: &mut Round<'_>, admitted: &mut VecDeque<Held>) -> Filled {
+    fn fill_admitted<D: Destination<P::Out>>(
+        &mut self,
+        to: &mut D,
+        admitted: &mut VecDeque<Held>,
+    ) -> Filled {
         while let Some(held) = admitted.front() {
-            match self.place::<COLD>(round, self.schema.view(&held.words), &held.heap) {
+            match self.place::<COLD, D>(to, self.schema.view(&held.words), &held.heap) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     admitted.pop_front();
@@ -472,13 +575,13 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         Filled::Spent
     }
 
-    /// One row through the stages into its lanes, then the watermark.
+    /// One row through the stages to where it goes, then the watermark.
     ///
     /// `PATH` makes the code of the hot loop its own, so that all of it is compiled in place.
     #[inline(always)]
-    fn place<const PATH: bool>(
+    fn place<const PATH: bool, D: Destination<P::Out>>(
         &mut self,
-        round: &mut Round<'_>,
+        to: &mut D,
         row: &S::Row,
         heap: &[u8],
     ) -> Option<Filled> {
@@ -494,11 +597,14 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         };
         let out = self.out;
         let applied =
-            self.stage.apply(row, heap, &mut |row, heap| round.push(out, row, heap, stamp));
+            self.stage.apply(row, heap, &mut |row, heap| to.take(out, (row, heap), stamp));
         match applied {
             Applied::NoRoom => return Some(Filled::NoRoom),
             Applied::Placed(0) => self.tally.filtered += 1,
-            Applied::Placed(_) => self.tally.routed += 1,
+            Applied::Placed(rows) => {
+                self.tally.routed += 1;
+                self.tally.rows += u64::from(rows);
+            }
         }
         *self.position += 1;
         let nanos = self.schema.event_time(row).as_nanos();

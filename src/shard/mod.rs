@@ -9,11 +9,13 @@
 //! 4. its watermark is merged with the other lanes';
 //! 5. when the merged watermark moved, windows close and results leave.
 
+mod combining;
 mod intake;
 mod jump;
 mod progress;
 mod step;
 
+pub use combining::Combining;
 pub use intake::{DeadLetter, DeadLetterObserver, Intake, IntakeParts, TimeRules};
 pub use jump::JumpRule;
 pub use progress::Progress;

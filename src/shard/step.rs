@@ -3,14 +3,14 @@
 use super::progress::Progress;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Inbox, WatermarkMerge};
-use crate::frame::{Frame, FrameKind};
+use crate::frame::FrameKind;
 use crate::limits::FRAMES_PER_LANE_STEP;
 use crate::metrics::{LatencyWriter, ShardMeter};
 use crate::record::{Schema, ShardIndex};
 use crate::ring::LocalRing;
 use crate::sink::{ResultSink, Session};
 use crate::time::{Clock, MonotonicNanos, Watermark};
-use crate::window::{Firing, StoreError, WindowStore};
+use crate::window::{Added, Firing, LateRow, StoreError, WindowStore};
 use std::sync::Arc;
 
 /// Why a shard can not go on.
@@ -151,13 +151,27 @@ where
         let Some(frame) = inbox.front(lane, locals) else {
             return Ok(false);
         };
-        let (words, rows) = (frame.words().len(), frame.header().count);
+        let words = frame.words().len();
         let header = frame.header();
+        let mut records = 0;
         let moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
             FrameKind::Records => {
                 let judged_by = merge.judge(lane, header.watermark());
-                fold(store, schema, sink, meter, frame, judged_by)
+                let late = &mut |late: LateRow<'_, S::Row>| sink.late(schema, &late);
+                let added = store
+                    .add_frame(schema, frame, judged_by, late)
                     .map_err(|error| ShardError::Store { shard, error })?;
+                records = u64::from(header.count);
+                note_added(meter, records, added);
+                merge.observe(lane, header.advances())
+            }
+            FrameKind::Partials => {
+                let judged_by = merge.judge(lane, header.watermark());
+                let added = store
+                    .add_partials(frame, judged_by)
+                    .map_err(|error| ShardError::Store { shard, error })?;
+                records = added.counted;
+                note_added(meter, records, added);
                 merge.observe(lane, header.advances())
             }
             FrameKind::Watermark => merge.observe(lane, header.advances()),
@@ -167,10 +181,9 @@ where
                 self.interrupted = true;
                 merge.done(lane)
             }
-            _ => return Err(ShardError::UnknownFrame { shard, lane }),
         };
         let stamp = header.stamp;
-        inbox.release(lane, words, rows, locals);
+        inbox.release(lane, words, records, locals);
         meter.frames.add(1);
         if let Some(watermark) = moved {
             self.advance(watermark, stamp);
@@ -242,24 +255,10 @@ where
     }
 }
 
-/// Folds a frame's rows into their slices.
-fn fold<S, A, R>(
-    store: &mut WindowStore<S::Key, A, S::Row>,
-    schema: &S,
-    sink: &mut R,
-    meter: &ShardMeter,
-    frame: Frame<'_>,
-    judged_by: Watermark,
-) -> Result<(), StoreError>
-where
-    S: Schema,
-    A: Aggregate<S::Row>,
-    R: ResultSink<S, A>,
-{
-    let added = store.add_frame(schema, frame, judged_by, &mut |late| sink.late(schema, &late))?;
-    meter.received.add(u64::from(frame.header().count));
+/// Counts a frame's records, and what became of them.
+fn note_added(meter: &ShardMeter, received: u64, added: Added) {
+    meter.received.add(received);
     meter.counted.add(added.counted);
     meter.late.add(added.late);
     meter.partly_late.add(added.partly_late);
-    Ok(())
 }

@@ -16,12 +16,15 @@
 //! in which it counts.
 
 mod cache;
+mod combiner;
 mod pane;
+mod slices;
 mod sliding;
 mod spec;
 mod store;
 mod table;
 
+pub use combiner::{Combiner, Drained, SlicePartial};
 pub use spec::{SliceIndex, SpecError, Thresholds, Window, WindowIndex, WindowSpec};
 pub use store::{
     Added, Fired, Firing, Flow, LateRow, Reason, StoreError, StoreLimits, StoreStats, WindowStore,

@@ -1,5 +1,6 @@
 //! A pane: the partials of one slice by key, in the order in which keys were first touched.
 
+use super::slices::Content;
 use super::table::Index;
 use crate::record::KeyKind;
 
@@ -21,18 +22,29 @@ pub(super) struct Pane<K: KeyKind, P> {
 /// Bytes of a pane from which on its memory is asked for ahead of use.
 const PREFETCH_BYTES: usize = 256 << 10;
 
-impl<K: KeyKind, P: Copy> Pane<K, P> {
-    pub(super) fn new() -> Self {
+impl<K: KeyKind, P> Default for Pane<K, P> {
+    fn default() -> Self {
         Self { index: Index::new(), entries: Vec::new(), heap: K::Heap::default() }
     }
+}
 
-    /// Memory in bytes.
-    pub(super) fn bytes(&self) -> usize {
+impl<K: KeyKind, P> Content for Pane<K, P> {
+    fn clear(&mut self) {
+        let used = self.entries.len();
+        self.index.clear();
+        self.entries.clear();
+        self.entries.shrink_to((used * 8).max(16));
+        K::clear(&mut self.heap);
+    }
+
+    fn bytes(&self) -> usize {
         self.index.bytes()
             + self.entries.len() * size_of::<Entry<P, K::Stored>>()
             + K::heap_bytes(&self.heap)
     }
+}
 
+impl<K: KeyKind, P: Copy> Pane<K, P> {
     /// Whether the pane is larger than the near caches.
     #[inline]
     pub(super) fn is_large(&self) -> bool {
@@ -63,15 +75,6 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
     #[inline]
     pub(super) fn key<'a>(&'a self, entry: &'a Entry<P, K::Stored>) -> K::Ref<'a> {
         K::load(&self.heap, &entry.key)
-    }
-
-    /// Forgets everything, keeps memory for as much again.
-    pub(super) fn clear(&mut self) {
-        let used = self.entries.len();
-        self.index.clear();
-        self.entries.clear();
-        self.entries.shrink_to((used * 8).max(16));
-        K::clear(&mut self.heap);
     }
 }
 

@@ -1,7 +1,8 @@
 //! The windows of one shard: rows in, results out.
 
-use super::cache::SliceCache;
+use super::combiner::SlicePartial;
 use super::pane::Pane;
+use super::slices::{NO_PANE, Slices, TooManySlices};
 use super::sliding::Sliding;
 use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
 use crate::aggregate::Aggregate;
@@ -14,9 +15,6 @@ use std::marker::PhantomData;
 
 /// Rows that are located together before any is folded.
 const BLOCK_ROWS: usize = 32;
-/// Cleared panes that are kept for reuse.
-const SPARE_PANES_MAX: usize = 64;
-const NO_PANE: u32 = u32::MAX;
 
 /// What a store may hold.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +44,15 @@ pub enum StoreError {
         /// The limit.
         max: usize,
     },
+    /// A slice's partial came after the watermark had passed a window that it counts in.
+    #[error(
+        "a source's partial of the slice at {start} ns came after its window had closed; this is \
+         a fault of the engine, not of the data: please report it"
+    )]
+    LatePartial {
+        /// The first moment of the slice.
+        start: i64,
+    },
     /// Too many slices.
     #[error(
         "more than {max} slices are open at a time; times are spread too far for so small a \
@@ -55,6 +62,12 @@ pub enum StoreError {
         /// The limit.
         max: usize,
     },
+}
+
+impl From<TooManySlices> for StoreError {
+    fn from(TooManySlices { max }: TooManySlices) -> Self {
+        Self::OpenSlices { max }
+    }
 }
 
 /// What became of a frame's rows: received = counted + late.
@@ -191,10 +204,7 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     aggregate: A,
     limits: StoreLimits,
     hasher: ahash::RandomState,
-    panes: Vec<Pane<K, A::Partial>>,
-    spare: Vec<u32>,
-    open: BTreeMap<SliceIndex, u32>,
-    cache: SliceCache,
+    slices: Slices<Pane<K, A::Partial>>,
     sliding: Sliding<K, A::Partial>,
     /// Partly late rows whose own watermark is ahead of the merged one: they wait until the
     /// windows that they are late for have fired.
@@ -229,10 +239,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             aggregate,
             limits,
             hasher: ahash::RandomState::new(),
-            panes: Vec::new(),
-            spare: Vec::new(),
-            open: BTreeMap::new(),
-            cache: SliceCache::new(&spec),
+            slices: Slices::new(spec, limits.open_slices_max),
             sliding: Sliding::new(),
             held: BTreeMap::new(),
             entries: 0,
@@ -268,11 +275,19 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
             self.add_block(&judged, block * BLOCK_ROWS, words, &mut added, late)?;
         }
-        let held = self.entries + self.sliding.entries();
-        if held > self.limits.live_keys_max {
-            return Err(StoreError::LiveKeys { max: self.limits.live_keys_max });
-        }
+        self.check_keys()?;
         Ok(added)
+    }
+
+    fn check_keys(&self) -> Result<(), StoreError> {
+        match self.live_keys() > self.limits.live_keys_max {
+            true => Err(StoreError::LiveKeys { max: self.limits.live_keys_max }),
+            false => Ok(()),
+        }
+    }
+
+    fn live_keys(&self) -> usize {
+        self.entries + self.sliding.entries()
     }
 
     #[inline(always)]
@@ -297,12 +312,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 place.1 = NO_PANE;
                 continue;
             }
-            let at = match self.cache.find(nanos) {
-                Some(pane) => pane,
-                None => self.locate(nanos)?,
-            };
+            let at = self.slices.pane_at(nanos)?;
             let hash = K::table_hash(&self.hasher, schema.key(row, heap));
-            let pane = &self.panes[at as usize];
+            let pane = self.slices.pane(at);
             if pane.is_large() {
                 pane.prefetch(hash);
             }
@@ -321,7 +333,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             };
             let moment = Moment { time: schema.event_time(row), sequence };
             let key = schema.key(row, heap);
-            let pane = &mut self.panes[pane as usize];
+            let pane = self.slices.pane_mut(pane);
             let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
             self.aggregate.fold(partial, moment, row);
             self.entries += usize::from(new);
@@ -330,46 +342,49 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         Ok(())
     }
 
-    /// Finds the pane of the slice that holds a time; opens the slice if need be.
-    #[cold]
-    fn locate(&mut self, nanos: i64) -> Result<u32, StoreError> {
-        let slice = self.spec.slice_of(nanos);
-        let pane = self.open(slice)?;
-        let bounds = self.spec.slice_start(slice)..self.spec.slice_end(slice);
-        self.cache.remember(nanos, bounds, pane);
-        Ok(pane)
-    }
-
-    fn open(&mut self, slice: SliceIndex) -> Result<u32, StoreError> {
-        if let Some(pane) = self.open.get(&slice) {
-            return Ok(*pane);
+    /// Puts the partials of a frame, which a source folded, into their slices. `watermark` is
+    /// the lane's.
+    ///
+    /// # Errors
+    /// When a limit is reached, or a partial comes too late. The store is of no use then.
+    ///
+    /// # Panics
+    /// When results are still waiting to be let out.
+    pub fn add_partials(
+        &mut self,
+        frame: Frame<'_>,
+        watermark: Watermark,
+    ) -> Result<Added, StoreError> {
+        assert!(!self.is_firing(), "partials are added between firings");
+        let open_from = self.spec.thresholds(watermark, self.tick).partly_late_before;
+        let mut added = Added::default();
+        let stride = usize::from(frame.header().stride);
+        for words in frame.rows().chunks(stride * BLOCK_ROWS) {
+            let mut located = [(0_u64, NO_PANE); BLOCK_ROWS];
+            for (row, place) in words.chunks_exact(stride).zip(&mut located) {
+                let row = SlicePartial::<K, A::Partial>::read(row, frame.heap());
+                if row.slice_start < open_from {
+                    return Err(StoreError::LatePartial { start: row.slice_start });
+                }
+                let at = self.slices.pane_at(row.slice_start)?;
+                let hash = K::table_hash(&self.hasher, row.key);
+                if self.slices.pane(at).is_large() {
+                    self.slices.pane(at).prefetch(hash);
+                }
+                *place = (hash, at);
+            }
+            for (row, (hash, pane)) in words.chunks_exact(stride).zip(located) {
+                let row = SlicePartial::<K, A::Partial>::read(row, frame.heap());
+                let identity = self.aggregate.identity();
+                let pane = self.slices.pane_mut(pane);
+                let (partial, new) = pane.entry(hash, row.key, identity);
+                self.aggregate.combine(partial, row.partial);
+                self.entries += usize::from(new);
+                added.counted += row.records;
+            }
         }
-        if self.open.len() >= self.limits.open_slices_max {
-            return Err(StoreError::OpenSlices { max: self.limits.open_slices_max });
-        }
-        let pane = self.spare.pop().unwrap_or_else(|| {
-            self.panes.push(Pane::new());
-            self.panes.len() as u32 - 1
-        });
-        self.open.insert(slice, pane);
-        Ok(pane)
-    }
-
-    /// Takes a slice out of the open ones. Its pane is to be given back by `recycle`.
-    fn close(&mut self, slice: SliceIndex) -> Option<u32> {
-        let pane = self.open.remove(&slice)?;
-        self.cache.forget(pane);
-        Some(pane)
-    }
-
-    fn recycle(&mut self, pane: u32) {
-        let cleared = &mut self.panes[pane as usize];
-        self.entries -= cleared.entries.len();
-        cleared.clear();
-        if self.spare.len() >= SPARE_PANES_MAX {
-            *cleared = Pane::new();
-        }
-        self.spare.push(pane);
+        self.check_keys()?;
+        Ok(added)
     }
 
     /// A row that is late for some or all of its windows.
@@ -401,7 +416,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
             return Ok(());
         }
-        let pane = self.held.entry((thresholds.closed, slice)).or_insert_with(Pane::new);
+        let pane = self.held.entry((thresholds.closed, slice)).or_default();
         let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
         self.aggregate.fold(partial, moment, row);
         self.entries += usize::from(new);
@@ -485,7 +500,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
 
     /// The first window, not fired yet, that holds something.
     fn next_window(&self) -> Option<WindowIndex> {
-        let open = self.open.keys().next().copied();
+        let open = self.slices.first();
         let oldest = match (open, self.sliding.oldest()) {
             (Some(open), Some(retained)) => open.min(retained),
             (open, retained) => open.or(retained)?,
@@ -501,7 +516,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     }
 
     fn first_slice_from(&self, first: SliceIndex) -> Option<SliceIndex> {
-        let open = self.open.range(first..).next().map(|(slice, _)| *slice);
+        let open = self.slices.first_from(first..);
         let retained = self.sliding.first_from(first);
         match (open, retained) {
             (Some(open), Some(retained)) => Some(open.min(retained)),
@@ -516,14 +531,18 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         }
         self.sliding.evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
         let end = self.spec.slice_after(window);
-        while let Some((slice, _)) = self.open.range(..end).next() {
-            let slice = *slice;
-            let Some(pane) = self.close(slice) else { break };
-            let closed = &self.panes[pane as usize];
+        while let Some(slice) = self.slices.first().filter(|slice| *slice < end) {
+            let Some(pane) = self.slices.close(slice) else { break };
+            let closed = self.slices.pane(pane);
             self.sliding.push(slice, closed, &self.hasher, &self.aggregate);
             self.recycle(pane);
         }
         self.sliding.settle(&self.aggregate);
+    }
+
+    fn recycle(&mut self, pane: u32) {
+        self.entries -= self.slices.pane(pane).entries.len();
+        self.slices.recycle(pane);
     }
 
     /// How many results a window has that is being let out.
@@ -535,8 +554,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     }
 
     fn pane_of(&self, window: WindowIndex) -> Option<&Pane<K, A::Partial>> {
-        let pane = self.open.get(&self.spec.first_slice(window))?;
-        Some(&self.panes[*pane as usize])
+        self.slices.find(self.spec.first_slice(window))
     }
 
     /// Lets a window's results out from the one at `next`; says which was not taken.
@@ -579,7 +597,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.windows_fired += 1;
         self.phase = Phase::Looking;
         if self.spec.is_tumbling() {
-            if let Some(pane) = self.close(self.spec.first_slice(window)) {
+            if let Some(pane) = self.slices.close(self.spec.first_slice(window)) {
                 self.recycle(pane);
             }
         } else {
@@ -607,10 +625,10 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     /// What the store holds.
     pub fn stats(&self) -> StoreStats {
         StoreStats {
-            open_slices: self.open.len() + self.sliding.slices(),
-            live_keys: self.entries + self.sliding.entries(),
+            open_slices: self.slices.len() + self.sliding.slices(),
+            live_keys: self.live_keys(),
             windows_fired: self.windows_fired,
-            bytes: self.open.values().map(|pane| self.panes[*pane as usize].bytes()).sum(),
+            bytes: self.slices.bytes(),
         }
     }
 }

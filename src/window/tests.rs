@@ -3,7 +3,7 @@
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
-use crate::record::{Moment, PodKey, Record, Schema, SourceSequence, Typed};
+use crate::record::{Moment, PodKey, Record, RouteHasher, Schema, SourceSequence, Typed};
 use crate::time::{EventTime, Span, Watermark};
 use bytemuck::{Pod, Zeroable};
 use proptest::prelude::*;
@@ -89,6 +89,9 @@ struct Case {
     invertible: bool,
     refusals: Vec<bool>,
     interrupted: bool,
+    /// Which of the rows that are on time are combined before they reach the store; which turns
+    /// end with all that is combined leaving.
+    combined: Vec<bool>,
 }
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
@@ -116,10 +119,12 @@ fn case() -> impl Strategy<Value = Case> {
         };
         turns.into_iter().map(rows).collect()
     });
-    let refusals = prop::collection::vec(any::<bool>(), 1..9);
     let numbers = (1_i64..4, 0_i64..30);
-    (spec(), numbers, turns, any::<bool>(), refusals, any::<bool>()).prop_map(
-        |(spec, (tick, bound), turns, invertible, refusals, interrupted)| Case {
+    let flags = || prop::collection::vec(any::<bool>(), 1..9);
+    let refusals = flags();
+    let combined = prop_oneof![Just(vec![false]), Just(vec![true]), flags()];
+    (spec(), numbers, turns, any::<bool>(), refusals, any::<bool>(), combined).prop_map(
+        |(spec, (tick, bound), turns, invertible, refusals, interrupted, combined)| Case {
             spec,
             tick,
             bound,
@@ -127,6 +132,7 @@ fn case() -> impl Strategy<Value = Case> {
             invertible,
             refusals,
             interrupted,
+            combined,
         },
     )
 }
@@ -191,6 +197,8 @@ struct Run {
     refusals: Vec<bool>,
     turn: usize,
     late: u64,
+    /// Records that came combined.
+    partials: u64,
     last_end: i64,
     tick: Span,
 }
@@ -240,7 +248,91 @@ impl Run {
     }
 }
 
-/// Runs a case through the store, frames cut where lateness changes.
+type OneCombiner = Combiner<PodKey<u64>, Probe, Row>;
+
+/// A partition on its way to the store.
+struct Partition {
+    own: Watermark,
+    sequence: u64,
+    combiner: OneCombiner,
+}
+
+impl Run {
+    /// Brings the slices that start before a moment from a combiner to the store, in frames of
+    /// a few rows.
+    fn drain(&mut self, combiner: &mut OneCombiner, before: i64, watermark: Watermark) {
+        let stride = SlicePartial::<PodKey<u64>, Partial>::stride_words();
+        loop {
+            let (mut words, mut tail) = (vec![0; 8 + 3 * stride], Tail::default());
+            let header = FrameHeader::new(FrameKind::Partials, watermark);
+            let mut writer =
+                FrameWriter::begin(&mut words[..], &mut tail, header, stride, Extras::NONE);
+            let firing = combiner.drain(before, &mut |route, partial| {
+                let expected = RouteHasher::default().hash(&partial.key.to_le_bytes());
+                assert_eq!(route, expected, "a partial comes with its key's routing hash");
+                if !writer.has_room(0) {
+                    return Flow::Full;
+                }
+                writer.push_with(|words, tail| partial.lay(words, tail));
+                Flow::Taken
+            });
+            writer.finish(watermark, 0);
+            let frame = Frame::parse(&words, false).unwrap();
+            let added = self.store.add_partials(frame, watermark).expect("within the limits");
+            assert_eq!((added.late, added.partly_late), (0, 0));
+            self.partials += added.counted;
+            if firing == Firing::Done {
+                return;
+            }
+        }
+    }
+
+    /// One turn of a partition; frames are cut where lateness changes.
+    fn turn(&mut self, case: &Case, partition: usize, rows: &[Row], all: &mut [Partition]) -> u64 {
+        let (schema, tick) = (Typed::<Row>::new(), self.tick);
+        let (mut pending, mut combined) = (Vec::new(), 0);
+        let mut judged = all[partition].own;
+        let at = |sequence| SourceSequence::new(partition as u16, sequence);
+        for row in rows {
+            let Partition { own, sequence, combiner } = &mut all[partition];
+            let on_time = row.time >= case.spec.thresholds(judged, tick).partly_late_before;
+            let chosen = case.combined[*sequence as usize % case.combined.len()];
+            match on_time && chosen {
+                true => {
+                    // Sequences within a frame have no gaps: what was pending goes first.
+                    let first = at(*sequence - pending.len() as u64);
+                    self.add(&std::mem::take(&mut pending), judged, first);
+                    assert_eq!(combiner.fold(&schema, (row, &[]), at(*sequence)), Flow::Taken);
+                    combined += 1;
+                }
+                false => pending.push(*row),
+            }
+            *sequence += 1;
+            *own = (*own).max(Watermark::at(EventTime::from_nanos(row.time - case.bound)));
+            let next = *own;
+            let thresholds = case.spec.thresholds(next, tick);
+            if thresholds != case.spec.thresholds(judged, tick) {
+                let first = at(*sequence - pending.len() as u64);
+                self.add(&std::mem::take(&mut pending), judged, first);
+                combiner.settle(&schema);
+                self.drain(combiner, thresholds.partly_late_before, judged);
+                judged = next;
+                self.store.advance(all.iter().map(|partition| partition.own).min().unwrap());
+                self.fire();
+            }
+        }
+        let Partition { sequence, combiner, .. } = &mut all[partition];
+        self.add(&pending, judged, at(*sequence - pending.len() as u64));
+        combiner.settle(&schema);
+        if case.combined[rows.len() % case.combined.len()] {
+            self.drain(combiner, i64::MAX, judged);
+            assert_eq!(combiner.records(), 0);
+        }
+        combined
+    }
+}
+
+/// Runs a case through the store.
 fn run(case: &Case) -> Run {
     let tick = Span::from_nanos(case.tick.unsigned_abs());
     let probe = Probe { invertible: case.invertible };
@@ -251,31 +343,24 @@ fn run(case: &Case) -> Run {
         refusals: case.refusals.clone(),
         turn: 0,
         late: 0,
+        partials: 0,
         last_end: i64::MIN,
         tick,
     };
-    let mut own = [Watermark::START; 3];
-    let mut sequence = [0; 3];
+    let partition = |_| Partition {
+        own: Watermark::START,
+        sequence: 0,
+        combiner: Combiner::new(case.spec, probe, RouteHasher::default()),
+    };
+    let mut all: Vec<Partition> = (0..3).map(partition).collect();
+    let mut combined = 0;
     for (partition, rows) in &case.turns {
-        let mut pending: Vec<Row> = Vec::new();
-        let mut judged = own[*partition];
-        let mut first = SourceSequence::new(*partition as u16, sequence[*partition]);
-        for row in rows {
-            pending.push(*row);
-            sequence[*partition] += 1;
-            let moved = Watermark::at(EventTime::from_nanos(row.time - case.bound));
-            own[*partition] = own[*partition].max(moved);
-            let next = own[*partition];
-            if case.spec.thresholds(next, tick) != case.spec.thresholds(judged, tick) {
-                run.add(&std::mem::take(&mut pending), judged, first);
-                judged = next;
-                first = SourceSequence::new(*partition as u16, sequence[*partition]);
-                run.store.advance(own.into_iter().min().unwrap());
-                run.fire();
-            }
-        }
-        run.add(&pending, judged, first);
+        combined += run.turn(case, *partition, rows, &mut all);
     }
+    for Partition { own, combiner, .. } in &mut all {
+        run.drain(combiner, i64::MAX, *own);
+    }
+    assert_eq!(run.partials, combined, "every record that was combined reaches the store");
     match case.interrupted {
         true => run.store.interrupt(),
         false => run.store.advance(Watermark::END),

@@ -1,0 +1,239 @@
+//! Whether a source's records are folded on its own core, and when what was folded leaves.
+//!
+//! Folding pays when a slice holds several records of a key and the source has always more to
+//! read. A source that now and then waits sends records at once instead: what is folded leaves
+//! only when a window is about to close, and would make that close longer.
+
+use crate::aggregate::Aggregate;
+use crate::exchange::Router;
+use crate::frame::FrameKind;
+use crate::limits::COMBINED_BYTES_MAX;
+use crate::record::{KeyKind, Schema, SourceSequence};
+use crate::ring::LocalRing;
+use crate::time::{MonotonicNanos, Watermark};
+use crate::window::{Combiner, Drained, Firing, Flow, SlicePartial};
+
+/// Whether records are folded on the core of their source before they are sent. Results are the
+/// same either way, but for the rounding of floating-point sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Combining {
+    /// Where it pays: when the source has always more to read, and a slice holds at least
+    /// two records of a key on average.
+    #[default]
+    Auto,
+    /// Wherever it can be done.
+    Always,
+    /// Nowhere: every record crosses to its shard.
+    Never,
+}
+
+/// Partials, or window ends, after which it is decided whether folding pays.
+const SAMPLE_PARTIALS: u64 = 8192;
+const SAMPLE_CUTS: u32 = 64;
+/// Records a partial stands for, on average, from which on folding pays.
+const RECORDS_PER_PARTIAL_MIN: u64 = 2;
+/// The most window ends for which folding is not tried again after it did not pay.
+const REST_CUTS_MAX: u32 = 64;
+
+/// What is to leave, and what is said once it has.
+#[derive(Clone, Copy, Debug)]
+struct Flush {
+    /// Slices that start before this moment leave.
+    before: i64,
+    /// The lanes' watermark while they leave.
+    watermark: Watermark,
+    /// The watermark that lets windows close, and when it was reached.
+    then: Option<(Watermark, MonotonicNanos)>,
+}
+
+/// One source's folded slices and the decision to fold.
+#[derive(Debug)]
+pub(super) struct LocalFold<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
+    setting: Combining,
+    combiner: Combiner<K, A, Row>,
+    flush: Option<Flush>,
+    /// Whether records are folded now.
+    folds: bool,
+    /// Whether a row found no room in the combiner.
+    full: bool,
+    /// Rows judged by the partition's watermark are on time from here on.
+    on_time_from: i64,
+    /// Whether the source had nothing to read since the last window's end.
+    waited: bool,
+    /// What had left when the sample began, and window ends since then.
+    sampled: Drained,
+    cuts: u32,
+    /// Window ends to let pass before folding is tried again, and how many the last time.
+    rest: u32,
+    rest_next: u32,
+}
+
+impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
+    pub(super) fn new(setting: Combining, combiner: Combiner<K, A, Row>) -> Self {
+        Self {
+            setting,
+            combiner,
+            flush: None,
+            folds: setting == Combining::Always,
+            full: false,
+            on_time_from: i64::MIN,
+            waited: false,
+            sampled: Drained::default(),
+            cuts: 0,
+            rest: 0,
+            rest_next: 1,
+        }
+    }
+
+    /// Whether records are folded now.
+    pub(super) fn folds(&self) -> bool {
+        self.folds
+    }
+
+    /// Whether something is on its way out.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.flush.is_some()
+    }
+
+    /// Records in hand.
+    pub(super) fn records(&self) -> u64 {
+        self.combiner.records()
+    }
+
+    /// Records that were folded and have left.
+    pub(super) fn sent(&self) -> u64 {
+        self.combiner.drained().records
+    }
+
+    /// Whether nothing is in hand or still to be said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.combiner.records() == 0 && self.flush.is_none()
+    }
+
+    /// The source had nothing to read.
+    pub(super) fn note_wait(&mut self) {
+        self.waited = true;
+        self.folds &= self.setting != Combining::Auto;
+    }
+
+    /// Folds a row if it is on time for all its windows. `None` when it is not: late rows are
+    /// sent one by one, to be judged where they go.
+    #[inline(always)]
+    pub(super) fn take<S: Schema<Row = Row, Key = K>>(
+        &mut self,
+        schema: &S,
+        (row, heap): (&Row, &[u8]),
+        sequence: SourceSequence,
+    ) -> Option<Flow> {
+        if schema.event_time(row).as_nanos() < self.on_time_from {
+            return None;
+        }
+        let flow = self.combiner.fold(schema, (row, heap), sequence);
+        self.full |= flow == Flow::Full;
+        Some(flow)
+    }
+
+    /// Counts the rows that were taken. To be called before anything is asked or sent.
+    pub(super) fn settle<S: Schema<Row = Row, Key = K>>(&mut self, schema: &S) {
+        self.combiner.settle(schema);
+    }
+
+    /// The watermark passed a window's end: rows from `on_time_from` on are on time now.
+    /// `false` when nothing is in hand, so that the lanes may hear of it at once.
+    pub(super) fn cut(
+        &mut self,
+        on_time_from: i64,
+        watermark: Watermark,
+        then: (Watermark, MonotonicNanos),
+    ) -> bool {
+        self.on_time_from = on_time_from;
+        self.decide();
+        if self.combiner.records() == 0 {
+            return false;
+        }
+        let before = if self.folds { on_time_from } else { i64::MAX };
+        self.flush = Some(Flush { before, watermark, then: Some(then) });
+        true
+    }
+
+    /// All that is in hand is to leave.
+    pub(super) fn flush_all(&mut self, watermark: Watermark) {
+        if self.combiner.records() > 0 && self.flush.is_none() {
+            self.flush = Some(Flush { before: i64::MAX, watermark, then: None });
+        }
+    }
+
+    /// Lets all leave if it has grown too large.
+    pub(super) fn bound(&mut self, watermark: Watermark) {
+        let is_large = self.combiner.is_crowded() || self.combiner.bytes() > COMBINED_BYTES_MAX;
+        if std::mem::take(&mut self.full) || is_large {
+            self.flush_all(watermark);
+        }
+    }
+
+    /// Decides whether records are folded until the next window's end.
+    fn decide(&mut self) {
+        let waited = std::mem::take(&mut self.waited);
+        if self.setting != Combining::Auto {
+            return;
+        }
+        if !self.folds {
+            self.rest = self.rest.saturating_sub(1);
+            self.folds = self.rest == 0 && !waited;
+            self.begin_sample();
+            return;
+        }
+        self.cuts += 1;
+        let left = self.combiner.drained();
+        let (records, partials) =
+            (left.records - self.sampled.records, left.partials - self.sampled.partials);
+        if partials >= SAMPLE_PARTIALS || self.cuts >= SAMPLE_CUTS {
+            let pays = records >= partials * RECORDS_PER_PARTIAL_MIN;
+            self.folds = pays;
+            self.rest = if pays { 0 } else { self.rest_next };
+            self.rest_next = if pays { 1 } else { (self.rest_next * 2).min(REST_CUTS_MAX) };
+            self.begin_sample();
+        }
+    }
+
+    fn begin_sample(&mut self) {
+        (self.sampled, self.cuts) = (self.combiner.drained(), 0);
+    }
+
+    /// Sends what is to leave, as far as the lanes have room. Says whether all has left.
+    pub(super) fn flush(
+        &mut self,
+        router: &mut Router,
+        mut local: Option<&mut LocalRing<u64>>,
+    ) -> bool {
+        let Some(Flush { before, watermark, then }) = self.flush else {
+            return true;
+        };
+        let stride = SlicePartial::<K, A::Partial>::stride_words();
+        loop {
+            let Some(mut round) = router.open_partials(local.as_deref_mut(), watermark, stride)
+            else {
+                return false;
+            };
+            let firing = self.combiner.drain(before, &mut |route, partial| {
+                let lay = |words: &mut [u64], tail: &mut Vec<u8>| partial.lay(words, tail);
+                let bytes = K::tail_bytes(partial.key);
+                match round.push_partial(route, bytes, partial.records, lay) {
+                    true => Flow::Taken,
+                    false => Flow::Full,
+                }
+            });
+            round.close(watermark, false, 0);
+            if firing == Firing::Done {
+                break;
+            }
+        }
+        let said = then.is_none_or(|(advances, at)| {
+            router.control(local, FrameKind::Watermark, advances, at.0)
+        });
+        if said {
+            self.flush = None;
+        }
+        said
+    }
+}
