@@ -4,7 +4,7 @@ use super::FRAME_WORDS_MAX;
 use crate::cpu::Bell;
 use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
 use crate::metrics::LaneMeter;
-use crate::record::{KeyHash, KeyKind, RouteHasher, Schema};
+use crate::record::{KeyKind, RouteHasher, Schema};
 use crate::ring::{Claim, LocalRing, Producer};
 use crate::time::Watermark;
 use std::sync::Arc;
@@ -69,11 +69,6 @@ impl Router {
     pub fn new(routing: Routing, starts: Vec<(LaneStart, Arc<LaneMeter>)>) -> Self {
         let lane = |(start, meter)| Lane { start, tail: Tail::default(), rows: 0, meter };
         Self { routing, lanes: starts.into_iter().map(lane).collect(), open: Vec::new() }
-    }
-
-    /// The hash that decides about the lane.
-    pub fn hasher(&self) -> RouteHasher {
-        self.routing.hasher
     }
 
     /// Opens a round of records: `stride` words a row, to be judged by `watermark`. `None` when a
@@ -168,10 +163,7 @@ impl Round<'_> {
     /// close the round and open another.
     #[inline(always)]
     pub fn push<S: Schema>(&mut self, schema: &S, row: &S::Row, heap: &[u8], stamp: Stamp) -> bool {
-        let shard = match self.shards {
-            1 => 0,
-            shards => S::Key::route(self.hasher, schema.key(row, heap)).shard(shards).index(),
-        };
+        let shard = self.shard_of::<S::Key>(schema.key(row, heap));
         let writer = &mut self.lanes[shard].writer;
         let has_room = match S::HAS_TAIL {
             true => writer.has_room(schema.tail_bytes(row)),
@@ -184,18 +176,26 @@ impl Round<'_> {
         true
     }
 
-    /// Has `lay` write a row that stands for `records` records of a key, and takes so many bytes
-    /// in the tail heap, into the key's lane. `false` when that lane's claim has no room.
+    #[inline(always)]
+    fn shard_of<K: KeyKind>(&self, key: K::Ref<'_>) -> usize {
+        match self.shards {
+            1 => 0,
+            shards => K::route(self.hasher, key).shard(shards).index(),
+        }
+    }
+
+    /// Has `lay` write a row that stands for `records` records of a key into the key's lane.
+    /// `false` when that lane's claim has no room.
     #[inline]
-    pub fn push_partial(
+    pub fn push_partial<K: KeyKind>(
         &mut self,
-        route: KeyHash,
-        tail_bytes: usize,
+        key: K::Ref<'_>,
         records: u64,
         lay: impl FnOnce(&mut [u64], &mut Vec<u8>),
     ) -> bool {
-        let lane = &mut self.lanes[route.shard(self.shards).index()];
-        if !lane.writer.has_room(tail_bytes) {
+        let shard = self.shard_of::<K>(key);
+        let lane = &mut self.lanes[shard];
+        if !lane.writer.has_room(K::tail_bytes(key)) {
             return false;
         }
         lane.writer.push_with(lay);

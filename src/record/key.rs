@@ -1,4 +1,5 @@
-//! Routing: from a key to the shard that owns it, the same on every machine and in every version.
+//! Hashes of keys: for routing, from a key to the shard that owns it, the same on every machine and
+//! in every version; for tables in memory, another one in every engine.
 
 use crate::limits;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -54,6 +55,43 @@ impl RouteHasher {
 impl Default for RouteHasher {
     fn default() -> Self {
         Self::with_seed(Self::DEFAULT_SEED)
+    }
+}
+
+/// Hashes keys for tables in memory. Keyed at random, so that nobody who chooses keys can choose
+/// where they go.
+#[derive(Clone, Debug)]
+pub struct TableHasher {
+    state: ahash::RandomState,
+    seed: u64,
+    factor: u64,
+}
+
+impl TableHasher {
+    /// A hasher with keys of its own.
+    pub fn new() -> Self {
+        let state = ahash::RandomState::new();
+        let (seed, factor) = (state.hash_one(0_u8), state.hash_one(1_u8) | 1);
+        Self { state, seed, factor }
+    }
+
+    /// The hash of a key's bytes. Keys of up to 8 bytes are one word, and take one round of what
+    /// the others take several of: a multiplication whose halves are folded together.
+    #[inline(always)]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        if key.len() > 8 {
+            return self.state.hash_one(key);
+        }
+        let mut word = [0; 8];
+        word[..key.len()].copy_from_slice(key);
+        let product = u128::from(u64::from_le_bytes(word) ^ self.seed) * u128::from(self.factor);
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
+impl Default for TableHasher {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two kinds of key: fixed-width plain data, and bytes of any length.
 
-use super::{Key, KeyHash, RouteHasher};
+use super::{Key, KeyHash, RouteHasher, TableHasher};
 use bytemuck::{Pod, Zeroable};
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -13,14 +13,14 @@ pub trait KeyKind: Clone + Send + 'static {
     /// A key as it is passed from hand to hand.
     type Ref<'a>: Copy + Debug;
     /// A key as a table keeps it.
-    type Stored: Copy + Send + 'static;
+    type Stored: Copy + Zeroable + Send + 'static;
     /// What a table keeps beside the stored keys.
     type Heap: Default + Send + 'static;
 
     /// The hash that decides the shard.
     fn route(hasher: RouteHasher, key: Self::Ref<'_>) -> KeyHash;
     /// The hash for tables in memory.
-    fn table_hash(state: &ahash::RandomState, key: Self::Ref<'_>) -> u64;
+    fn table_hash(hasher: &TableHasher, key: Self::Ref<'_>) -> u64;
 
     /// Puts a key into a table's keeping.
     fn store(heap: &mut Self::Heap, key: Self::Ref<'_>) -> Self::Stored;
@@ -58,8 +58,8 @@ impl<K: Key> KeyKind for PodKey<K> {
     }
 
     #[inline]
-    fn table_hash(state: &ahash::RandomState, key: K) -> u64 {
-        state.hash_one(key)
+    fn table_hash(hasher: &TableHasher, key: K) -> u64 {
+        hasher.hash(bytemuck::bytes_of(&key))
     }
 
     #[inline]
@@ -131,8 +131,8 @@ impl KeyKind for BytesKey {
     }
 
     #[inline]
-    fn table_hash(state: &ahash::RandomState, key: &[u8]) -> u64 {
-        state.hash_one(key)
+    fn table_hash(hasher: &TableHasher, key: &[u8]) -> u64 {
+        hasher.hash(key)
     }
 
     #[inline]

@@ -11,7 +11,7 @@ mod key_kind;
 mod schema;
 
 pub use columns::{ColumnRow, ColumnRows, Columns, ColumnsBatch, HeapRef};
-pub use key::{KeyHash, RouteHasher, ShardIndex};
+pub use key::{KeyHash, RouteHasher, ShardIndex, TableHasher};
 pub use key_kind::{BytesKey, KeyKind, KeyParts, PodKey, push_key_part};
 pub use schema::{Schema, Typed};
 

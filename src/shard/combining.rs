@@ -133,11 +133,6 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
         Some(flow)
     }
 
-    /// Counts the rows that were taken. To be called before anything is asked or sent.
-    pub(super) fn settle<S: Schema<Row = Row, Key = K>>(&mut self, schema: &S) {
-        self.combiner.settle(schema);
-    }
-
     /// The watermark passed a window's end: rows from `on_time_from` on are on time now.
     /// `false` when nothing is in hand, so that the lanes may hear of it at once.
     pub(super) fn cut(
@@ -165,8 +160,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
 
     /// Lets all leave if it has grown too large.
     pub(super) fn bound(&mut self, watermark: Watermark) {
-        let is_large = self.combiner.is_crowded() || self.combiner.bytes() > COMBINED_BYTES_MAX;
-        if std::mem::take(&mut self.full) || is_large {
+        if std::mem::take(&mut self.full) || self.combiner.bytes() > COMBINED_BYTES_MAX {
             self.flush_all(watermark);
         }
     }
@@ -215,10 +209,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
             else {
                 return false;
             };
-            let firing = self.combiner.drain(before, &mut |route, partial| {
+            let firing = self.combiner.drain(before, &mut |partial| {
                 let lay = |words: &mut [u64], tail: &mut Vec<u8>| partial.lay(words, tail);
-                let bytes = K::tail_bytes(partial.key);
-                match round.push_partial(route, bytes, partial.records, lay) {
+                match round.push_partial::<K>(partial.key, partial.records, lay) {
                     true => Flow::Taken,
                     false => Flow::Full,
                 }

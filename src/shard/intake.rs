@@ -167,10 +167,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             schema: parts.schema,
             stage: parts.stage,
             out: parts.out,
-            fold: LocalFold::new(
-                combining,
-                Combiner::new(parts.spec, parts.aggregate, parts.router.hasher()),
-            ),
+            fold: LocalFold::new(combining, Combiner::new(parts.spec, parts.aggregate)),
             router: parts.router,
             spec: parts.spec,
             rules: parts.rules,
@@ -386,9 +383,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             let filled = match self.fold.folds() {
                 true => {
                     let folding = &mut Folding { round: &mut round, fold: &mut self.fold };
-                    let filled = hand.fill(folding, in_hand);
-                    self.fold.settle(&self.out);
-                    filled
+                    hand.fill(folding, in_hand)
                 }
                 false => hand.fill(&mut round, in_hand),
             };

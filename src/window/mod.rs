@@ -16,6 +16,7 @@
 //! in which it counts.
 
 mod cache;
+mod cells;
 mod combiner;
 mod pane;
 mod slices;

@@ -18,7 +18,7 @@ use super::pane::Pane;
 use super::spec::SliceIndex;
 use super::table::Index;
 use crate::aggregate::Aggregate;
-use crate::record::KeyKind;
+use crate::record::{KeyKind, TableHasher};
 use std::collections::VecDeque;
 
 /// One key alive in the window.
@@ -111,7 +111,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         &mut self,
         slice: SliceIndex,
         pane: &Pane<K, P>,
-        hasher: &ahash::RandomState,
+        hasher: &TableHasher,
         aggregate: &A,
     ) {
         let mut retained = self.spare.pop().unwrap_or_else(|| Retained::new(slice));
@@ -189,7 +189,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
     pub(super) fn evict_before<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
         &mut self,
         first: SliceIndex,
-        hasher: &ahash::RandomState,
+        hasher: &TableHasher,
         aggregate: &A,
     ) {
         while self.oldest().is_some_and(|oldest| oldest < first) {
@@ -223,7 +223,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
     }
 
     /// Takes one reference from a slot; the last one frees it.
-    fn release(&mut self, slot: u32, hasher: &ahash::RandomState) {
+    fn release(&mut self, slot: u32, hasher: &TableHasher) {
         let entry = &mut self.slots[slot as usize];
         entry.references -= 1;
         if entry.references != 0 {

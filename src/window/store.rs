@@ -8,7 +8,7 @@ use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
 use crate::aggregate::Aggregate;
 use crate::frame::Frame;
 use crate::limits::{LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
-use crate::record::{KeyKind, Moment, Schema};
+use crate::record::{KeyKind, Moment, Schema, TableHasher};
 use crate::time::{Span, Watermark};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -203,7 +203,7 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     tick: Span,
     aggregate: A,
     limits: StoreLimits,
-    hasher: ahash::RandomState,
+    hasher: TableHasher,
     slices: Slices<Pane<K, A::Partial>>,
     sliding: Sliding<K, A::Partial>,
     /// Partly late rows whose own watermark is ahead of the merged one: they wait until the
@@ -238,7 +238,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             tick,
             aggregate,
             limits,
-            hasher: ahash::RandomState::new(),
+            hasher: TableHasher::new(),
             slices: Slices::new(spec, limits.open_slices_max),
             sliding: Sliding::new(),
             held: BTreeMap::new(),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
-use crate::record::{Moment, PodKey, Record, RouteHasher, Schema, SourceSequence, Typed};
+use crate::record::{Moment, PodKey, Record, Schema, SourceSequence, Typed};
 use crate::time::{EventTime, Span, Watermark};
 use bytemuck::{Pod, Zeroable};
 use proptest::prelude::*;
@@ -267,9 +267,7 @@ impl Run {
             let header = FrameHeader::new(FrameKind::Partials, watermark);
             let mut writer =
                 FrameWriter::begin(&mut words[..], &mut tail, header, stride, Extras::NONE);
-            let firing = combiner.drain(before, &mut |route, partial| {
-                let expected = RouteHasher::default().hash(&partial.key.to_le_bytes());
-                assert_eq!(route, expected, "a partial comes with its key's routing hash");
+            let firing = combiner.drain(before, &mut |partial| {
                 if !writer.has_room(0) {
                     return Flow::Full;
                 }
@@ -314,7 +312,6 @@ impl Run {
             if thresholds != case.spec.thresholds(judged, tick) {
                 let first = at(*sequence - pending.len() as u64);
                 self.add(&std::mem::take(&mut pending), judged, first);
-                combiner.settle(&schema);
                 self.drain(combiner, thresholds.partly_late_before, judged);
                 judged = next;
                 self.store.advance(all.iter().map(|partition| partition.own).min().unwrap());
@@ -323,7 +320,6 @@ impl Run {
         }
         let Partition { sequence, combiner, .. } = &mut all[partition];
         self.add(&pending, judged, at(*sequence - pending.len() as u64));
-        combiner.settle(&schema);
         if case.combined[rows.len() % case.combined.len()] {
             self.drain(combiner, i64::MAX, judged);
             assert_eq!(combiner.records(), 0);
@@ -350,7 +346,7 @@ fn run(case: &Case) -> Run {
     let partition = |_| Partition {
         own: Watermark::START,
         sequence: 0,
-        combiner: Combiner::new(case.spec, probe, RouteHasher::default()),
+        combiner: Combiner::new(case.spec, probe),
     };
     let mut all: Vec<Partition> = (0..3).map(partition).collect();
     let mut combined = 0;
