@@ -10,17 +10,17 @@ use crossbeam::channel;
 use std::hint::spin_loop;
 use std::sync::Arc;
 use std::thread;
-use tidewheel::Watermark;
-use tidewheel::cpu::Bell;
+use tidewheel::cpu::{Bell, IdlePolicy, IdleState, IdleStep};
 use tidewheel::exchange::{
     FRAME_WORDS_MAX, Inbox, LaneEnd, LaneStart, Router, Routing, lane_words,
 };
 use tidewheel::frame::{Extras, FrameKind, Stamp};
 use tidewheel::limits::BATCH_RECORDS_MAX;
-use tidewheel::metrics::MeterBoard;
+use tidewheel::metrics::{LaneMeter, MeterBoard};
 use tidewheel::record::{RouteHasher, Schema, Typed};
 use tidewheel::ring::{LocalRing, ring};
 use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::{Progress, Watermark};
 
 const SHARDS: u16 = 2;
 const RECORDS: u64 = 1 << 20;
@@ -63,8 +63,82 @@ fn expected(records: &[GeneratedRecord]) -> Checks {
     checks
 }
 
-/// The lanes of one source: the first shard's is local.
-fn lanes() -> (Router, LocalRing<u64>, [Inbox; SHARDS as usize]) {
+/// A source in the middle of its records.
+struct Start<'r> {
+    router: Router,
+    rest: &'r [GeneratedRecord],
+    ended: bool,
+}
+
+impl Start<'_> {
+    /// Routes a batch of records, or the end.
+    fn step(&mut self, local: &mut LocalRing<u64>) -> Progress {
+        if self.ended {
+            return Progress::Finished;
+        }
+        if self.rest.is_empty() {
+            self.ended = self.router.control(Some(local), FrameKind::End, Watermark::END, 0);
+            return if self.ended { Progress::Worked } else { Progress::Blocked };
+        }
+        let schema = Typed::<GeneratedRecord>::new();
+        let stride = schema.stride_words();
+        let Some(mut round) = self.router.open(Some(local), Watermark::START, stride) else {
+            return Progress::Blocked;
+        };
+        let batch = &self.rest[..self.rest.len().min(BATCH_RECORDS_MAX)];
+        let mut next = 0;
+        while next < batch.len() && round.push(&schema, &batch[next], &[], Stamp::default()) {
+            next += 1;
+        }
+        round.close(Watermark::START, false, 0);
+        self.rest = &self.rest[next..];
+        Progress::Worked
+    }
+}
+
+/// A shard's end of its one lane, and what has come.
+struct End {
+    inbox: Inbox,
+    check: Check,
+    ended: bool,
+}
+
+impl End {
+    fn of(end: LaneEnd, meter: Arc<LaneMeter>) -> Self {
+        Self { inbox: Inbox::new(vec![(end, meter)]), check: Check::default(), ended: false }
+    }
+
+    /// Takes all frames that are there.
+    fn step(&mut self, locals: &mut [LocalRing<u64>]) -> Progress {
+        if self.ended {
+            return Progress::Finished;
+        }
+        let schema = Typed::<GeneratedRecord>::new();
+        let mut progress = Progress::Idle;
+        while let Some(frame) = self.inbox.front(0, locals) {
+            let (words, header) = (frame.words().len(), frame.header());
+            let rows = header.count;
+            self.ended = header.kind() == Some(FrameKind::End);
+            for row in frame.rows().chunks_exact(schema.stride_words()) {
+                self.check.take(schema.view(row));
+            }
+            self.inbox.release(0, words, rows, locals);
+            progress = Progress::Worked;
+        }
+        progress
+    }
+}
+
+/// One source, its local lane and its lane to another core, and the bells of the two cores.
+struct Corridor<'r> {
+    start: Start<'r>,
+    local: LocalRing<u64>,
+    near: End,
+    far: End,
+    bells: [Bell; SHARDS as usize],
+}
+
+fn corridor(records: &[GeneratedRecord]) -> Corridor<'_> {
     let board = MeterBoard::new(vec!["records".into()], SHARDS.into());
     let words = lane_words(SHARDS.into());
     let (producer, consumer) = ring(words, FRAME_WORDS_MAX);
@@ -75,98 +149,69 @@ fn lanes() -> (Router, LocalRing<u64>, [Inbox; SHARDS as usize]) {
         (LaneStart::Ring(producer, bells[1].clone()), Arc::clone(&far)),
     ];
     let routing = Routing { partition: 0, hasher: RouteHasher::default(), extras: Extras::NONE };
-    let inboxes = [
-        Inbox::new(vec![(LaneEnd::Local(0), near)]),
-        Inbox::new(vec![(LaneEnd::Ring(consumer, bells[0].clone()), far)]),
-    ];
-    (Router::new(routing, starts), LocalRing::new(words, FRAME_WORDS_MAX), inboxes)
-}
-
-/// Takes all frames that are there. Says whether the end was among them.
-#[inline]
-fn drain(inbox: &mut Inbox, locals: &mut [LocalRing<u64>], check: &mut Check) -> bool {
-    let schema = Typed::<GeneratedRecord>::new();
-    while let Some(frame) = inbox.front(0, locals) {
-        let (words, header) = (frame.words().len(), frame.header());
-        let (rows, kind) = (header.count, header.kind());
-        for row in frame.rows().chunks_exact(schema.stride_words()) {
-            check.take(schema.view(row));
-        }
-        inbox.release(0, words, rows, locals);
-        if kind == Some(FrameKind::End) {
-            return true;
-        }
+    Corridor {
+        start: Start { router: Router::new(routing, starts), rest: records, ended: false },
+        local: LocalRing::new(words, FRAME_WORDS_MAX),
+        near: End::of(LaneEnd::Local(0), near),
+        far: End::of(LaneEnd::Ring(consumer, bells[0].clone()), far),
+        bells,
     }
-    false
-}
-
-/// Routes all records; `drained` is called when there may be something to take, and when there is
-/// no room.
-fn route(
-    router: &mut Router,
-    local: &mut LocalRing<u64>,
-    records: &[GeneratedRecord],
-    mut drained: impl FnMut(&mut LocalRing<u64>),
-) {
-    let schema = Typed::<GeneratedRecord>::new();
-    for batch in records.chunks(BATCH_RECORDS_MAX) {
-        let mut next = 0;
-        while next < batch.len() {
-            let stride = schema.stride_words();
-            let Some(mut round) = router.open(Some(&mut *local), Watermark::START, stride) else {
-                drained(local);
-                spin_loop();
-                continue;
-            };
-            while next < batch.len() && round.push(&schema, &batch[next], &[], Stamp::default()) {
-                next += 1;
-            }
-            round.close(Watermark::START, false, 0);
-            drained(local);
-        }
-    }
-    while !router.control(Some(&mut *local), FrameKind::End, Watermark::END, 0) {
-        drained(local);
-        thread::yield_now();
-    }
-    drained(local);
 }
 
 fn ours_on_one_thread(records: &[GeneratedRecord]) -> Checks {
-    let (mut router, mut local, [mut near, mut far]) = lanes();
-    let mut checks = Checks::default();
-    route(&mut router, &mut local, records, |local| {
-        drain(&mut near, std::slice::from_mut(local), &mut checks[0]);
-        drain(&mut far, &mut [], &mut checks[1]);
-    });
-    checks
+    let Corridor { mut start, mut local, mut near, mut far, .. } = corridor(records);
+    let mut all = Progress::Worked;
+    while all != Progress::Finished {
+        let locals = std::slice::from_mut(&mut local);
+        all = start.step(&mut locals[0]).and(near.step(locals)).and(far.step(&mut []));
+    }
+    [near.check, far.check]
 }
 
 fn ours_on_two_threads(records: &[GeneratedRecord]) -> Checks {
-    let (mut router, mut local, [mut near, mut far]) = lanes();
-    let mut check = Check::default();
-    let far = thread::scope(|scope| {
-        let shard = scope.spawn(|| {
+    let Corridor { mut start, mut local, mut near, mut far, bells } = corridor(records);
+    thread::scope(|scope| {
+        scope.spawn(|| {
             pin(1);
-            let mut check = Check::default();
-            while !drain(&mut far, &mut [], &mut check) {
-                wait();
-            }
-            check
+            run(&bells[1], || far.step(&mut []));
         });
         pin(0);
-        route(&mut router, &mut local, records, |local| {
-            drain(&mut near, std::slice::from_mut(local), &mut check);
+        run(&bells[0], || {
+            let locals = std::slice::from_mut(&mut local);
+            start.step(&mut locals[0]).and(near.step(locals))
         });
-        shard.join().expect("the shard ends well")
     });
-    [check, far]
+    [near.check, far.check]
 }
 
-/// Spins for a moment, then lets others run: the peer may wait for this very core.
-fn wait() {
-    (0..100).for_each(|_| spin_loop());
-    thread::yield_now();
+/// Steps until all is done, and waits as the engine's threads do.
+fn run(bell: &Bell, mut step: impl FnMut() -> Progress) {
+    let mut listener = bell.listen().expect("one thread listens");
+    let mut idle = IdleState::new(IdlePolicy::Backoff);
+    loop {
+        match step() {
+            Progress::Finished => return,
+            Progress::Worked => {
+                idle.reset();
+                continue;
+            }
+            Progress::Idle | Progress::Blocked => {}
+        }
+        match idle.next_step() {
+            IdleStep::Spin => spin_loop(),
+            IdleStep::Yield => thread::yield_now(),
+            IdleStep::Park(timeout) => {
+                let nap = listener.prepare();
+                match step() {
+                    Progress::Finished => return,
+                    Progress::Worked => idle.reset(),
+                    Progress::Idle | Progress::Blocked => {
+                        nap.sleep(timeout);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Keeps this thread on the core of that number among those that this process may use.
