@@ -1,7 +1,7 @@
 //! The windows of one shard alone: frames in, results out, nothing between cores. Beside it the
 //! naive twin, one hash map by (window, key), and two kernels: what a program would write by hand
 //! that knows its keys, its values and its windows. How far the engine's windows are from the
-//! better kernel can be read off one run.
+//! better kernel can be read off one run: before criterion's own samples, the paths take turns.
 //!
 //! Every run folds all records, closes its windows as the watermark passes them, and checks the
 //! sums over all results.
@@ -11,6 +11,7 @@ mod common;
 use ahash::AHashMap;
 use common::{Frames, OUT_OF_ORDER, TICK};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::time::Instant;
 use tidewheel::record::Typed;
 use tidewheel::source::{GeneratedRecord, Workload};
 use tidewheel::window::{Firing, Flow, StoreLimits, WindowStore};
@@ -320,27 +321,55 @@ fn kernel<T: Table>(records: &[GeneratedRecord], keys: u32) -> Answer {
     answer
 }
 
+type Path<'p> = (&'static str, &'p dyn Fn() -> Answer);
+
+/// Rounds in which all paths take turns.
+const ROUNDS: usize = 15;
+
+/// Runs the paths in turn and prints each one's fastest run: on a machine that others use too, the
+/// one figure of it that can be compared with another path's.
+fn compare_in_turn(name: &str, records: usize, paths: &[Path<'_>], expected: Answer) {
+    let mut fastest = vec![f64::MAX; paths.len()];
+    for _ in 0..ROUNDS {
+        for ((_, run), fastest) in paths.iter().zip(&mut fastest) {
+            let begin = Instant::now();
+            assert_eq!(run(), expected);
+            *fastest = fastest.min(begin.elapsed().as_secs_f64() * 1e9 / records as f64);
+        }
+    }
+    let nanos: Vec<String> =
+        paths.iter().zip(&fastest).map(|((path, _), nanos)| format!("{path} {nanos:.2}")).collect();
+    let kernels = paths.iter().zip(&fastest).filter(|((path, _), _)| path.starts_with("kernel"));
+    let kernel = kernels.map(|(_, nanos)| *nanos).fold(f64::MAX, f64::min);
+    eprintln!("{name}, ns/record, fastest of {ROUNDS} in turn: {}", nanos.join(", "));
+    eprintln!("{name}, tidewheel to the better kernel: {:.2}", fastest[0] / kernel);
+}
+
 fn window_add(criterion: &mut Criterion) {
     let records = std::env::var("RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000_000);
+    let is_measuring = !std::env::args()
+        .any(|argument| ["--profile-time", "--list", "--test"].contains(&argument.as_str()));
     for (name, keys) in [("100 keys", 100), ("10k keys", 10_000), ("1M keys", 1_000_000)] {
         let records = Workload::uniform(keys, records).generate();
         let frames = Frames::of(&records, spec());
         let expected = map(&records);
         assert_eq!(expected.count, records.len() as u64, "none of the records is late");
+        let paths: [Path<'_>; 4] = [
+            ("tidewheel", &|| store(&frames)),
+            ("kernel flat", &|| kernel::<Flat>(&records, keys)),
+            ("kernel indexed", &|| kernel::<Indexed>(&records, keys)),
+            ("map", &|| map(&records)),
+        ];
+        if is_measuring {
+            compare_in_turn(&format!("window_add {name}"), records.len(), &paths, expected);
+        }
         let mut group = criterion.benchmark_group(format!("window_add {name}"));
         group.throughput(Throughput::Elements(records.len() as u64)).sample_size(10);
-        group.bench_function(BenchmarkId::from_parameter("tidewheel"), |bencher| {
-            bencher.iter(|| assert_eq!(store(&frames), expected));
-        });
-        group.bench_function(BenchmarkId::from_parameter("kernel flat"), |bencher| {
-            bencher.iter(|| assert_eq!(kernel::<Flat>(&records, keys), expected));
-        });
-        group.bench_function(BenchmarkId::from_parameter("kernel indexed"), |bencher| {
-            bencher.iter(|| assert_eq!(kernel::<Indexed>(&records, keys), expected));
-        });
-        group.bench_function(BenchmarkId::from_parameter("map"), |bencher| {
-            bencher.iter(|| assert_eq!(map(&records), expected));
-        });
+        for (path, run) in paths {
+            group.bench_function(BenchmarkId::from_parameter(path), |bencher| {
+                bencher.iter(|| assert_eq!(run(), expected));
+            });
+        }
         group.finish();
     }
 }
