@@ -30,7 +30,8 @@
 //! | [`sink`] | results leave |
 //! | [`engine`] | describes, checks, assembles and runs all of it |
 //!
-//! Below them: [`time`], [`record`], [`limits`]; beside them: [`cpu`], [`metrics`].
+//! Below them: [`time`], [`record`], [`limits`]; beside them: [`cpu`], [`metrics`]. How they work
+//! together, and what is promised: [`guide::architecture`]; the words: [`guide::glossary`].
 #![cfg_attr(not(feature = "text"), allow(rustdoc::broken_intra_doc_links))]
 
 // Derives of this crate's own dependents name it by this path, in doc tests too.
@@ -66,6 +67,16 @@ pub use sink::{Output, Results, WindowResult};
 pub use source::{MemorySource, Source};
 pub use time::{EventTime, Span, Watermark};
 pub use window::{Window, WindowSpec};
+
+pub mod guide {
+    //! For readers: how the engine is made and what it promises, and the words of the code.
+
+    #[doc = include_str!("guide/architecture.md")]
+    pub mod architecture {}
+
+    #[doc = include_str!("guide/glossary.md")]
+    pub mod glossary {}
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
