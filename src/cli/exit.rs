@@ -35,7 +35,15 @@ impl Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let OpenError::Io { error, .. } = &error {
+            text.push_str(match error.kind() {
+                io::ErrorKind::NotFound => "; check the path, or read standard input with '-'",
+                io::ErrorKind::IsADirectory => "; name the files in it",
+                io::ErrorKind::PermissionDenied => "; ask for leave to read it",
+                _ => "",
+            });
+        }
         match error.class() {
             ErrorClass::Usage => Self::Usage(text),
             ErrorClass::Data => Self::Data(text),

@@ -106,8 +106,8 @@ impl Filter {
         let dialect = GenericDialect {};
         let mut parser = Parser::new(&dialect)
             .try_with_sql(filter)
-            .map_err(|error| refuse(error.to_string()))?;
-        let expression = parser.parse_expr().map_err(|error| refuse(error.to_string()))?;
+            .map_err(|error| refuse(syntax_problem(&error)))?;
+        let expression = parser.parse_expr().map_err(|error| refuse(syntax_problem(&error)))?;
         let rest = parser.peek_token();
         if rest.token != sqlparser::tokenizer::Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
@@ -124,6 +124,13 @@ impl Filter {
     ) -> Result<bool, (usize, CellFault)> {
         Ok(self.root.verdict(cells, reader)? == Some(true))
     }
+}
+
+fn syntax_problem(error: &sqlparser::parser::ParserError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
+    // The filter's end has a name of the parser's own.
+    format!("{}; {SUPPORTED}", text.replace("found: EOF", "found: the end"))
 }
 
 impl Lowering<'_> {
