@@ -97,7 +97,10 @@ impl Fault {
 impl Fault {
     /// Whether another unit of time, or none, would mend it.
     pub(crate) fn is_of_unit(&self, cell: &[u8]) -> bool {
-        matches!(self, Self::Cell { fault: CellFault::Time(error), .. } if error.mend(cell).is_some())
+        match self {
+            Self::Cell { fault: CellFault::Time(error), .. } => error.mend(cell).is_some(),
+            _ => false,
+        }
     }
 }
 
