@@ -3,8 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 use tidewheel::engine::EngineError;
+use tidewheel::shard::ShardError;
 use tidewheel::source::SourceError;
 use tidewheel::text::{ErrorClass, OpenError};
+use tidewheel::window::StoreError;
 
 /// Why a command did not end well.
 #[derive(Debug)]
@@ -57,6 +59,13 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Source(SourceError::Data(problem)) => Self::Data(problem),
             EngineError::Source(error) => Self::Io(error.to_string()),
+            EngineError::Shard(ShardError::Store { ref error, .. }) => {
+                let flags = match error {
+                    StoreError::LiveKeys { .. } => "--live-keys, --window, --shards",
+                    _ => "--out-of-order, --max-jump, --slide",
+                };
+                Self::Engine(format!("{error} ({flags})"))
+            }
             other => Self::Engine(other.to_string()),
         }
     }
