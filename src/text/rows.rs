@@ -122,8 +122,9 @@ impl<R: Records> TextSource<R> {
         self.malformed += 1;
         let told = self.malformed <= limits::MALFORMED_REPORTED as u64;
         let unread = self.times_unread(fault);
-        if !told && !self.plan.strict && !(unread && self.times.mistake.is_none()) {
-            return if unread { self.check_times() } else { Ok(()) };
+        let looks = unread && self.times.mistake.is_none();
+        if !(told || looks || self.plan.strict) {
+            return self.check_times(unread);
         }
         let record = &self.input.available()[..text.min(self.input.available().len())];
         let (mut line, mut column, mut name, mut cell) = (self.line, 1, "", &[][..]);
@@ -143,13 +144,13 @@ impl<R: Records> TextSource<R> {
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
         }
-        if unread && self.times.mistake.is_none() && fault.is_of_unit(cell) {
+        if looks && fault.is_of_unit(cell) {
             self.times.mistake = Some(malformed.to_string());
         }
         if told {
             (self.observer)(Notice::Malformed(malformed));
         }
-        if unread { self.check_times() } else { Ok(()) }
+        self.check_times(unread)
     }
 
     /// Notes what a fault says about the times. Whether it is that this one cannot be read, as
@@ -172,8 +173,8 @@ impl<R: Records> TextSource<R> {
     }
 
     /// Once so many records were read as would have been looked at in a file, it is decided.
-    fn check_times(&self) -> Result<(), SourceError> {
-        match self.times.unread == limits::INFERENCE_ROWS as u64 {
+    fn check_times(&self, unread: bool) -> Result<(), SourceError> {
+        match unread && self.times.unread == limits::INFERENCE_ROWS as u64 {
             true => self.times.check(),
             false => Ok(()),
         }
