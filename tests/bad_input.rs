@@ -224,7 +224,7 @@ fn a_number_that_can_not_be_read_is_counted_and_the_first_five_are_told() {
         run.says(0, &[&format!("stdin:{line}:23: column 'v' holds 'much', not a whole number")]);
     }
     assert!(!run.errors.contains("stdin:8"), "{}", run.errors);
-    run.says(0, &["leave the cell empty"]);
+    run.says(0, &["where there is none, leave the cell empty"]);
 }
 
 #[test]
@@ -429,16 +429,19 @@ fn a_json_field_that_no_record_has() {
 #[test]
 fn json_values_of_the_wrong_type() {
     let time = object("\"a\"", "1").replace("\"2013-01-01 05:17:00\"", "true");
-    jsonl(objects(&[object("\"a\"", "\"much\""), object("\"a\"", "true"), time]))
+    let values = ["\"much\"", "true", "\"\""].map(|value| object("\"a\"", value));
+    jsonl(objects(&[&values[..], &[time]].concat()))
         .says(
             0,
             &[
                 "stdin:2:45: column 'v' holds 'much', not a whole number",
                 "stdin:3:45: column 'v' holds 'true', not a whole number",
-                "stdin:4:7: column 't' holds 'true', not a time",
+                "stdin:4:45: column 'v' holds '', not a whole number; where there is none",
+                "or say null",
+                "stdin:5:7: column 't' holds 'true', not a time",
             ],
         )
-        .malformed(3, 3)
+        .malformed(4, 4)
         .results(&[ONE]);
 }
 

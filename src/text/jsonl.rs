@@ -265,7 +265,7 @@ impl Records for JsonRecords {
 
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
-        Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped }
+        Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped, typed: true }
     }
 
     fn locate(&self, _: &[u8], slot: usize) -> Place {

@@ -128,7 +128,9 @@ impl CellFault {
                     NumberKind::I64 => "a whole number",
                     NumberKind::F64 => "a number",
                 };
-                format!("{found}, not {expected}; leave the cell empty where there is none")
+                format!(
+                    "{found}, not {expected}; where there is none, leave the cell empty or say null"
+                )
             }
             Self::NotComparable => format!(
                 "{found}, not a number, and the filter compares it with one; \

@@ -11,7 +11,8 @@ use super::plan::{Notice, Slot};
 use super::predicate::Filter;
 use super::timestamp::TimestampReader;
 use crate::limits;
-use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema, push_key_part};
+use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema};
+use crate::record::{push_bare_key_part, push_key_part};
 use crate::source::{Polled, Source, SourceCounts, SourceError};
 use crate::time::EventTime;
 use std::fmt;
@@ -262,7 +263,7 @@ fn fill_columns(
         return Err(Fault::TooLarge { bytes });
     }
     for (index, (slot, kind)) in plan.inputs.iter().enumerate() {
-        let Some(cell) = cells.get(*slot).filter(|cell| !cell.is_empty()) else {
+        let Some(cell) = cells.get(*slot) else {
             continue;
         };
         let word = match kind {
@@ -280,7 +281,10 @@ fn fill_columns(
     }
     rows.set_key(|key| {
         for slot in &plan.keys {
-            push_key_part(key, cells.get(*slot).filter(|cell| !cell.is_empty()));
+            match cells.get(*slot) {
+                Some(cell) if cells.is_bare(*slot) => push_bare_key_part(key, cell),
+                cell => push_key_part(key, cell),
+            }
         }
     });
     if plan.keep_text {
