@@ -211,6 +211,51 @@ fn a_line_without_end_is_one_malformed_record() {
 }
 
 #[test]
+fn a_poll_that_read_but_made_no_row_is_no_idleness() {
+    let typed = ReadPlan {
+        types: vec![("v".to_owned(), DeclaredType::Number(NumberKind::I64))],
+        ..plan(InputFormat::Csv)
+    };
+    let text = "t,k,v,w\n".to_owned() + &"x".repeat(50) + "\n1,a,5,b\n";
+    // Every third read of the pieces is a pause; a line of 50 bytes takes several.
+    let opened = open(&typed, pieces(text.as_bytes(), &[8]), |_| {}).unwrap();
+    let mut source = opened.sources.into_iter().next().unwrap();
+    let (mut bytes, mut pauses) = (source.counts().bytes, 0);
+    while let polled @ (Polled::Batch | Polled::Pending) = source.poll(7).unwrap() {
+        let read = source.counts().bytes - bytes;
+        bytes += read;
+        assert_eq!(polled == Polled::Pending, read == 0, "after {bytes} bytes");
+        pauses += u32::from(polled == Polled::Pending);
+    }
+    assert_eq!((bytes, source.counts().malformed), (text.len() as u64, 1));
+    assert_eq!(pauses, 0, "each poll here has something to read before the pause");
+}
+
+#[test]
+fn times_of_another_unit_are_one_error_however_the_input_comes() {
+    let stamps = "t,k,v,w\nnoon,a,1,b\n2013-01-01 05:17:00,a,1,b\n2013-01-02,a,1,b\n";
+    let typed = ReadPlan {
+        types: vec![("v".to_owned(), DeclaredType::Number(NumberKind::I64))],
+        ..plan(InputFormat::Csv)
+    };
+    for sizes in [&[1][..], &[7, 30], &[9_999]] {
+        // Looked at before, since the type of `v` is not known.
+        let opened = read(&plan(InputFormat::Csv), stamps.as_bytes(), sizes).unwrap_err();
+        assert_eq!(opened.class(), ErrorClass::Data);
+        // Found out while reading.
+        let (rows, _, end) = read(&typed, stamps.as_bytes(), sizes).unwrap();
+        assert_eq!(rows.len(), 0);
+        let ended = end.unwrap_err();
+        assert_eq!(opened.to_string(), ended);
+        let problem = "in:3:1: column 't' holds '2013-01-01 05:17:00', not a number of ms";
+        assert!(ended.starts_with(problem) && ended.contains("first 3 records"), "{ended}");
+        let one = stamps.to_owned() + "5,a,1,b\n";
+        let (rows, _, end) = read(&typed, one.as_bytes(), sizes).unwrap();
+        assert_eq!((rows.len(), end), (1, Ok(3)));
+    }
+}
+
+#[test]
 fn columns_that_are_not_there_are_an_error_with_a_suggestion() {
     let plan = ReadPlan { keys: vec!["carier".to_owned()], ..plan(InputFormat::Csv) };
     let error = read(&plan, b"t,carrier,v,w\n", &[50]).unwrap_err();
