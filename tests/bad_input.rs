@@ -144,7 +144,7 @@ fn a_time_column_that_is_not_there() {
         .says(
             2,
             &[
-                "stdin: there is no column 'dep_tme' (--time); did you mean 'dep_time'?",
+                "stdin:1: there is no column 'dep_tme' (--time); did you mean 'dep_time'?",
                 "The columns are dep_time, carrier.",
             ],
         )
@@ -153,25 +153,32 @@ fn a_time_column_that_is_not_there() {
 
 #[test]
 fn a_key_column_that_is_not_there() {
-    csv("t,kk,v\n").says(2, &["no column 'k' (--key); did you mean 'kk'?", "are t, kk, v."]);
+    csv("t,kk,v\n")
+        .says(2, &["stdin:1: there is no column 'k' (--key); did you mean 'kk'?", "are t, kk, v."]);
 }
 
 #[test]
 fn an_aggregate_s_column_that_is_not_there() {
-    csv("t,k,vv\n").says(2, &["no column 'v' (sum(v)); did you mean 'vv'?", "are t, k, vv."]);
+    csv("t,k,vv\n").says(
+        2,
+        &["stdin:1: there is no column 'v' (sum(v)); did you mean 'vv'?", "are t, k, vv."],
+    );
 }
 
 #[test]
 fn a_filter_s_column_that_is_not_there() {
     piped("csv", &["--where", "kk = 'a'"], with_good("").as_bytes())
-        .says(2, &["no column 'kk' (the filter); did you mean 'k'?", "are t, k, v."])
+        .says(
+            2,
+            &["stdin:1: there is no column 'kk' (the filter); did you mean 'k'?", "are t, k, v."],
+        )
         .writes_nothing();
 }
 
 #[test]
 fn a_column_that_stands_there_twice() {
     csv("t,k,v,k\n")
-        .says(2, &["stdin:1: column 'k' stands there twice, as fields 2 and 4", "rename"]);
+        .says(2, &["stdin:1: column 'k' stands there twice, as fields 2 and 4", "another name"]);
 }
 
 #[test]

@@ -21,8 +21,8 @@ pub enum OpenError {
     UnknownColumn(UnknownColumn),
     /// A column that was asked for is there more than once.
     #[error(
-        "{name}:1: column '{column}' stands there twice, as fields {first} and {second}; rename \
-         one of them in the first line"
+        "{name}: column '{column}' stands there twice, as fields {first} and {second}; give one of \
+         them another name"
     )]
     DuplicateColumn {
         /// The input.
