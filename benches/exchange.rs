@@ -122,7 +122,7 @@ impl End {
             for row in frame.rows().chunks_exact(schema.stride_words()) {
                 self.check.take(schema.view(row));
             }
-            self.inbox.release(0, words, rows, locals);
+            self.inbox.release(0, words, u64::from(rows), locals);
             progress = Progress::Worked;
         }
         progress

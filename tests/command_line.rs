@@ -256,3 +256,36 @@ fn the_doctor_reports() {
         assert!(finding["name"].is_string() && finding["level"].is_string(), "{line}");
     }
 }
+
+#[test]
+fn json_keys_keep_their_kind_and_an_empty_text_is_no_null() {
+    let keys =
+        ["\"a\"", "\"7\"", "7", "1.50", "-2e3", "true", "\"true\"", "\"\"", "null", "\"\\n\""];
+    let record = |key: &&str| format!("{{\"t\": 1, \"k\":{key}, \"v\": \"\"}}\n");
+    let input: String = keys.iter().flat_map(|key| [record(key), record(key)]).collect();
+    let flags = ["agg", "-", "--time", "t", "--time-unit", "s", "--key", "k", "--window", "1h"];
+    let aggregates = "count,count(k) as keys,count(v) as texts";
+    let more = ["--input-format", "jsonl", "--format", "jsonl", "--agg", aggregates];
+    let actual = answer(&[&flags[..], &more].concat(), &input);
+    let expected = keys.map(|key| {
+        let known = if key == "null" { 0 } else { 2 };
+        format!("\"k\":{key},\"count\":2,\"keys\":{known},\"texts\":2}}")
+    });
+    let window = "\"window_end\":\"1970-01-01 01:00:00.000\",";
+    let mut actual: Vec<&str> =
+        actual.lines().map(|line| line.split_once(window).expect("the window").1).collect();
+    let mut expected = expected.to_vec();
+    actual.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(actual, expected);
+
+    let filtered = |filter| {
+        let filter = ["--format", "jsonl", "--agg", "count", "--where", filter];
+        answer(&[&flags[..], &["--input-format", "jsonl"], &filter].concat(), &input)
+            .lines()
+            .count()
+    };
+    assert_eq!(filtered("k = ''"), 1);
+    assert_eq!(filtered("k is null"), 1);
+    assert_eq!(filtered("k is not null"), keys.len() - 1);
+}

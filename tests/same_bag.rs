@@ -247,6 +247,32 @@ fn a_panic_in_one_shard_stops_the_engine_with_what_it_said() {
     assert!(error.to_string().contains("the closure is broken"), "{error}");
 }
 
+/// An engine whose sources are silent and whose cores are asleep still hears that a shard failed.
+#[test]
+fn a_panic_ends_an_engine_that_sleeps() {
+    for runtime in [Runtime::Auto, Runtime::Threads] {
+        let (mut pusher, first) = tidewheel::source::handle(1_000);
+        let (_open, second) = tidewheel::source::handle(1_000);
+        let sources: [Box<dyn Source<_>>; 2] = [Box::new(first), Box::new(second)];
+        let engine = Stream::of_all(sources)
+            .idle_after(Span::from_millis(1))
+            .window(WindowSpec::tumbling(Span::from_millis(10)).unwrap())
+            .aggregate(Count)
+            .for_each(|_| panic!("the closure is broken"))
+            .shards(2)
+            .runtime(runtime)
+            .open()
+            .unwrap();
+        let running = engine.start().unwrap();
+        let rows: Vec<_> = (0..8).map(|key| GeneratedRecord::new(key, 1, 0)).collect();
+        pusher.push(&rows).unwrap();
+        // The second source is idle by now, or soon: the first alone closes the window.
+        pusher.push(&[GeneratedRecord::new(0, 1, 1_000)]).unwrap();
+        let error = running.join().unwrap_err();
+        assert!(error.to_string().contains("the closure is broken"), "{error}");
+    }
+}
+
 #[test]
 fn a_stopped_engine_lets_open_windows_out_as_interrupted() {
     let endless = Workload { per_second: 1_000, ..Workload::uniform(3, u64::MAX) };

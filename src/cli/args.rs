@@ -51,11 +51,11 @@ pub(crate) struct Agg {
     pub(crate) key: Vec<String>,
 
     /// The length of a window: 1h, 10s, 500ms.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) window: Span,
 
     /// How far a window starts after the one before; the length of the window, if not given.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) slide: Option<Span>,
 
     /// Moves all windows by so much: 15m, -15m.
@@ -64,7 +64,7 @@ pub(crate) struct Agg {
     pub(crate) offset: i64,
 
     /// How far out of order records come; what comes later than that is late.
-    #[arg(long, value_name = "SPAN", default_value = "0")]
+    #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
     pub(crate) out_of_order: Span,
 
     /// What numbers in the time column count, since 1970: s, ms, us or ns.

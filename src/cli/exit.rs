@@ -3,8 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 use tidewheel::engine::EngineError;
+use tidewheel::shard::ShardError;
 use tidewheel::source::SourceError;
 use tidewheel::text::{ErrorClass, OpenError};
+use tidewheel::window::StoreError;
 
 /// Why a command did not end well.
 #[derive(Debug)]
@@ -35,7 +37,15 @@ impl Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        let text = error.to_string();
+        let mut text = error.to_string();
+        if let OpenError::Io { error, .. } = &error {
+            text.push_str(match error.kind() {
+                io::ErrorKind::NotFound => "; check the path, or read standard input with '-'",
+                io::ErrorKind::IsADirectory => "; name the files in it",
+                io::ErrorKind::PermissionDenied => "; ask for leave to read it",
+                _ => "",
+            });
+        }
         match error.class() {
             ErrorClass::Usage => Self::Usage(text),
             ErrorClass::Data => Self::Data(text),
@@ -49,6 +59,13 @@ impl From<EngineError> for Failure {
         match error {
             EngineError::Source(SourceError::Data(problem)) => Self::Data(problem),
             EngineError::Source(error) => Self::Io(error.to_string()),
+            EngineError::Shard(ShardError::Store { ref error, .. }) => {
+                let flags = match error {
+                    StoreError::LiveKeys { .. } => "--live-keys, --window, --shards",
+                    _ => "--out-of-order, --max-jump, --slide",
+                };
+                Self::Engine(format!("{error} ({flags})"))
+            }
             other => Self::Engine(other.to_string()),
         }
     }

@@ -17,8 +17,7 @@ pub(crate) struct Watch {
     looked: Instant,
     said: Instant,
     said_of: Metrics,
-    /// The lowest merged watermark, since when it stands there, and whether that was said.
-    stands: (i64, Instant, bool),
+    stall: Stall,
 }
 
 impl Watch {
@@ -41,7 +40,7 @@ impl Watch {
             looked: now,
             said: now,
             said_of: Metrics::default(),
-            stands: (i64::MIN, now, false),
+            stall: Stall::new(now),
         }
     }
 
@@ -68,27 +67,8 @@ impl Watch {
             self.said = Instant::now();
             self.said_of = metrics.clone();
         }
-        self.look_for_stall(&metrics);
-    }
-
-    fn look_for_stall(&mut self, metrics: &Metrics) {
-        let lowest = metrics.shards.iter().map(|shard| shard.watermark).min().unwrap_or(i64::MIN);
-        let waiting = metrics.shards.iter().any(|shard| shard.live_keys > 0)
-            || metrics.shards.iter().map(|shard| shard.counted).sum::<u64>() > metrics.results();
-        if lowest != self.stands.0 || !waiting {
-            self.stands = (lowest, Instant::now(), false);
-        } else if self.stands.1.elapsed() >= STALL && !self.stands.2 {
-            self.stands.2 = true;
-            let held_by = metrics
-                .sources
-                .iter()
-                .min_by_key(|(_, source)| source.watermark)
-                .map_or("no input", |(name, _)| name.as_str());
-            self.say(&format!(
-                "the watermark has not moved for {} s while records wait in open windows; it is \
-                 held by {held_by} (an input that may fall silent wants --idle)",
-                STALL.as_secs()
-            ));
+        if let Some(told) = self.stall.look(self.looked, &metrics) {
+            self.say(&told);
         }
     }
 
@@ -125,5 +105,102 @@ impl Watch {
             );
         }
         eprintln!("tidewheel: ledger: {}", metrics.ledger());
+    }
+}
+
+/// Notices when the merged watermark stands still while records wait for it.
+struct Stall {
+    /// The lowest merged watermark, and since when it stands there.
+    watermark: i64,
+    since: Instant,
+    told: bool,
+}
+
+impl Stall {
+    const fn new(now: Instant) -> Self {
+        Self { watermark: i64::MIN, since: now, told: false }
+    }
+
+    /// What there is to say, once for each time that it stands still.
+    fn look(&mut self, now: Instant, metrics: &Metrics) -> Option<String> {
+        let lowest = metrics.shards.iter().map(|shard| shard.watermark).min().unwrap_or(i64::MIN);
+        let waiting = metrics.shards.iter().any(|shard| shard.live_keys > 0)
+            || metrics.shards.iter().map(|shard| shard.counted).sum::<u64>() > metrics.results();
+        if lowest != self.watermark || !waiting {
+            *self = Self { watermark: lowest, ..Self::new(now) };
+            return None;
+        }
+        if self.told || now.duration_since(self.since) < STALL {
+            return None;
+        }
+        self.told = true;
+        // A source that is below has ended or is idle: it holds nothing.
+        let holding = metrics.sources.iter().filter(|(_, source)| source.watermark >= lowest);
+        let held_by = holding.min_by_key(|(_, source)| source.watermark);
+        let held_by = held_by.map_or("no input", |(name, _)| name.as_str());
+        Some(format!(
+            "the watermark has not moved for {} s while records wait in open windows; it is held \
+             by {held_by} (an input that may fall silent wants --idle)",
+            STALL.as_secs()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewheel::metrics::{ShardCounts, SourceCounts};
+
+    /// Sources with these watermarks, and one shard with this one that has records in windows.
+    fn metrics(sources: &[(&str, i64)], merged: i64, live_keys: u64) -> Metrics {
+        let source = |(name, watermark): &(&str, i64)| {
+            let counts = SourceCounts { watermark: *watermark, ..SourceCounts::default() };
+            ((*name).to_owned(), counts)
+        };
+        let shard = ShardCounts { watermark: merged, live_keys, ..ShardCounts::default() };
+        Metrics {
+            sources: sources.iter().map(source).collect(),
+            shards: vec![shard],
+            ..Metrics::default()
+        }
+    }
+
+    #[test]
+    fn a_watermark_that_stands_still_is_told_once_with_who_holds_it() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let still = metrics(&[("ended.csv", 3), ("slow.csv", 7), ("quick.csv", 90)], 7, 2);
+        let mut stall = Stall::new(start);
+        assert_eq!(stall.look(at(1), &still), None, "it has just moved there");
+        assert_eq!(stall.look(at(10), &still), None, "not yet for so long");
+        let told = stall.look(at(11), &still).expect("it stands still");
+        assert!(told.contains("not moved for 10 s") && told.contains("held by slow.csv"), "{told}");
+        assert!(told.contains("--idle"), "{told}");
+        assert_eq!(stall.look(at(60), &still), None, "once is enough");
+
+        let moved = metrics(&[("slow.csv", 8), ("quick.csv", 8)], 8, 2);
+        assert_eq!(stall.look(at(61), &moved), None);
+        assert_eq!(stall.look(at(70), &moved), None);
+        assert!(stall.look(at(71), &moved).is_some(), "again, where it stands now");
+    }
+
+    #[test]
+    fn an_input_that_never_brought_a_record_holds_the_watermark() {
+        let start = Instant::now();
+        let still = metrics(&[("full.csv", 50), ("silent", i64::MIN)], i64::MIN, 1);
+        let told = Stall::new(start).look(start + STALL, &still).expect("it stands still");
+        assert!(told.contains("held by silent"), "{told}");
+    }
+
+    #[test]
+    fn where_nothing_waits_a_watermark_may_stand_still() {
+        let start = Instant::now();
+        let mut stall = Stall::new(start);
+        let still = |live| metrics(&[("a.csv", 7)], 7, live);
+        assert_eq!(stall.look(start + STALL, &still(0)), None);
+        assert_eq!(stall.look(start + STALL * 2, &still(0)), None);
+        // Only since there is something that waits does it count.
+        assert_eq!(stall.look(start + STALL * 2, &still(1)), None);
+        assert!(stall.look(start + STALL * 3, &still(1)).is_some());
     }
 }

@@ -41,9 +41,6 @@ struct Shared {
 
 impl Shared {
     fn step(&self, task: usize) -> Progress {
-        if self.stop.reason() == Some(StopReason::Failed) || self.failure.borrow().is_some() {
-            return Progress::Finished;
-        }
         self.settle(|core| core.step(task))
     }
 
@@ -55,6 +52,9 @@ impl Shared {
         &self,
         step: impl FnOnce(&mut dyn CoreDuty) -> Result<Progress, EngineError>,
     ) -> Progress {
+        if self.stop.reason() == Some(StopReason::Failed) || self.failure.borrow().is_some() {
+            return Progress::Finished;
+        }
         let stepped = step(&mut **self.core.borrow_mut());
         match stepped {
             Ok(Progress::Worked) => {

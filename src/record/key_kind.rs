@@ -181,13 +181,26 @@ impl KeyKind for BytesKey {
 }
 
 const NULL_PART: u32 = u32::MAX;
+/// Beside the length of a part that is no text.
+const BARE: u32 = 1 << 31;
+
+fn part_length(part: &[u8]) -> u32 {
+    let length = u32::try_from(part.len()).ok().filter(|length| length & BARE == 0);
+    length.expect("a key part is shorter than a record")
+}
+
+/// Appends one part of a composite key that is no text, but a number or a truth value as JSON
+/// spells it: another key than the text of the same bytes.
+pub fn push_bare_key_part(key: &mut Vec<u8>, part: &[u8]) {
+    key.extend_from_slice(&(part_length(part) | BARE).to_le_bytes());
+    key.extend_from_slice(part);
+}
 
 /// Appends one part of a composite key: its length and its bytes, or the mark of a null.
 pub fn push_key_part(key: &mut Vec<u8>, part: Option<&[u8]>) {
     match part {
         Some(bytes) => {
-            let length = u32::try_from(bytes.len()).expect("a key part is shorter than a record");
-            key.extend_from_slice(&length.to_le_bytes());
+            key.extend_from_slice(&part_length(bytes).to_le_bytes());
             key.extend_from_slice(bytes);
         }
         None => key.extend_from_slice(&NULL_PART.to_le_bytes()),
@@ -205,6 +218,12 @@ impl<'a> KeyParts<'a> {
     pub const fn new(key: &'a [u8]) -> Self {
         Self { rest: key }
     }
+
+    /// Whether the next part is one that [`push_bare_key_part`] wrote.
+    pub fn is_next_bare(&self) -> bool {
+        let length = self.rest.first_chunk::<4>().map(|length| u32::from_le_bytes(*length));
+        length.is_some_and(|length| length != NULL_PART && length & BARE != 0)
+    }
 }
 
 impl<'a> Iterator for KeyParts<'a> {
@@ -217,7 +236,7 @@ impl<'a> Iterator for KeyParts<'a> {
             self.rest = rest;
             return Some(None);
         }
-        let (part, rest) = rest.split_at_checked(length as usize)?;
+        let (part, rest) = rest.split_at_checked((length & !BARE) as usize)?;
         self.rest = rest;
         Some(Some(part))
     }
@@ -238,6 +257,21 @@ mod tests {
         assert_ne!(key(&[Some(b""), None]), key(&[None, Some(b"")]));
         let parts: [Option<&[u8]>; 3] = [Some(b"007"), None, Some(b"")];
         assert!(KeyParts::new(&key(&parts)).eq(parts));
+    }
+
+    #[test]
+    fn a_number_is_another_key_than_the_text_of_its_digits() {
+        let (mut bare, mut text) = (Vec::new(), Vec::new());
+        push_bare_key_part(&mut bare, b"7");
+        push_key_part(&mut text, Some(b"7"));
+        assert_ne!(bare, text);
+        push_key_part(&mut bare, None);
+        push_key_part(&mut bare, Some(b"x"));
+        let mut parts = KeyParts::new(&bare);
+        for (is_bare, part) in [(true, Some(&b"7"[..])), (false, None), (false, Some(b"x"))] {
+            assert_eq!((parts.is_next_bare(), parts.next()), (is_bare, Some(part)));
+        }
+        assert!(!parts.is_next_bare() && parts.next().is_none());
     }
 
     #[test]

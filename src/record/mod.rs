@@ -12,7 +12,7 @@ mod schema;
 
 pub use columns::{ColumnRow, ColumnRows, Columns, ColumnsBatch, HeapRef};
 pub use key::{KeyHash, RouteHasher, ShardIndex, TableHasher};
-pub use key_kind::{BytesKey, KeyKind, KeyParts, PodKey, push_key_part};
+pub use key_kind::{BytesKey, KeyKind, KeyParts, PodKey, push_bare_key_part, push_key_part};
 pub use schema::{Schema, Typed};
 
 use crate::time::EventTime;

@@ -41,6 +41,8 @@ pub(crate) struct Cells<'a> {
     pub(crate) spans: &'a [CellSpan],
     pub(crate) raw: &'a [u8],
     pub(crate) unescaped: &'a [u8],
+    /// Texts stand in quotes, and what stands without is a number or a truth value.
+    pub(crate) typed: bool,
 }
 
 impl<'a> Cells<'a> {
@@ -55,6 +57,16 @@ impl<'a> Cells<'a> {
             return None;
         }
         Some(&self.unescaped[(start & !UNESCAPED) as usize..end as usize])
+    }
+
+    /// Whether the cell of a slot is a number or a truth value, and no text that looks like one.
+    #[inline]
+    pub(crate) fn is_bare(&self, slot: usize) -> bool {
+        if !self.typed {
+            return false;
+        }
+        let start = self.spans[slot].start;
+        start & UNESCAPED == 0 && self.raw.get((start as usize).wrapping_sub(1)) != Some(&b'"')
     }
 }
 

@@ -207,7 +207,7 @@ impl Records for CsvRecords {
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
         let raw = if self.is_quoted { self.quoted.unescaped() } else { record };
-        Cells { spans: &self.spans, raw, unescaped: &[] }
+        Cells { spans: &self.spans, raw, unescaped: &[], typed: false }
     }
 
     fn locate(&self, record: &[u8], slot: usize) -> Place {

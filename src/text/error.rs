@@ -20,7 +20,10 @@ pub enum OpenError {
     #[error("{0}")]
     UnknownColumn(UnknownColumn),
     /// A column that was asked for is there more than once.
-    #[error("{name}: column '{column}' stands there twice, as fields {first} and {second}")]
+    #[error(
+        "{name}: column '{column}' stands there twice, as fields {first} and {second}; give one of \
+         them another name"
+    )]
     DuplicateColumn {
         /// The input.
         name: String,
@@ -40,12 +43,17 @@ pub enum OpenError {
         problem: String,
     },
     /// A column that must hold numbers holds none.
-    #[error("{asked_by} needs numbers, but line {line} of {name} holds '{found}' in '{column}'")]
+    #[error(
+        "{name}:{line}:{at}: column '{column}' holds '{found}', and {asked_by} needs numbers; \
+         count({column}) takes anything, and --type {column}=f64 says that numbers follow"
+    )]
     NotNumeric {
         /// The input.
         name: String,
         /// The line, counted from 1.
         line: u64,
+        /// The byte within the line, counted from 1.
+        at: u64,
         /// The column.
         column: String,
         /// What needs the numbers.
@@ -53,6 +61,9 @@ pub enum OpenError {
         /// The first cell that is none, escaped and shortened.
         found: String,
     },
+    /// No time of the first records can be read, and a unit of time is why.
+    #[error("{0}")]
+    TimeUnit(String),
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
@@ -77,7 +88,7 @@ impl OpenError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Io { .. } => ErrorClass::Io,
-            Self::Header { .. } => ErrorClass::Data,
+            Self::Header { .. } | Self::TimeUnit(_) => ErrorClass::Data,
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
             | Self::NotNumeric { .. }

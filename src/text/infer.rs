@@ -3,12 +3,13 @@
 //! Uses `limits`.
 
 use super::bytes::{ByteInput, Chunk, wait_readable};
-use super::cells::{Records, Step};
+use super::cells::{Place, Records, Step};
 use super::error::OpenError;
-use super::malformed::quoted;
+use super::malformed::{CellFault, Fault, Malformed, quoted};
 use super::number::{Shape, read_shape};
 use super::plan::Notice;
-use super::rows::Observer;
+use super::rows::{Observer, RowPlan};
+use super::timestamp::TimestampReader;
 use crate::limits;
 use crate::source::SourceError;
 use std::time::{Duration, Instant};
@@ -23,8 +24,26 @@ const LOOK_BYTES_MAX: usize = 8 << 20;
 pub(crate) struct Seen {
     pub(crate) integers: u64,
     pub(crate) fractions: u64,
-    /// The first cell that is no number: line and what it holds, for a message.
-    pub(crate) text: Option<(u64, String)>,
+    /// The first cell that is no number: where it is and what it holds, for a message.
+    pub(crate) text: Option<(Place, String)>,
+}
+
+/// What is to be looked at.
+pub(crate) struct Wanted<'a> {
+    pub(crate) rows: &'a RowPlan,
+    /// The slots of the columns whose types are asked for.
+    pub(crate) columns: &'a [usize],
+    pub(crate) reader: TimestampReader,
+    /// Records that are waited for.
+    pub(crate) records: usize,
+}
+
+/// What was seen of the times.
+#[derive(Debug, Default)]
+struct TimesSeen {
+    readable: bool,
+    /// The first that another unit would mend.
+    mistake: Option<Malformed>,
 }
 
 /// What was seen of one input.
@@ -32,6 +51,8 @@ pub(crate) struct Seen {
 pub(crate) struct FirstLook {
     /// Column by column, in the order of the slots asked for.
     pub(crate) seen: Vec<Seen>,
+    /// A time that another unit would mend, when none could be read.
+    pub(crate) unit_mistake: Option<Malformed>,
     pub(crate) records: usize,
     pub(crate) header: Option<Vec<u8>>,
     pub(crate) knows_columns: bool,
@@ -41,28 +62,34 @@ pub(crate) struct FirstLook {
     pub(crate) missing: Vec<usize>,
 }
 
-/// Looks at up to `records_max` records of an input without consuming them.
+/// Looks at the first records of an input without consuming them.
 pub(crate) fn look<R: Records>(
     input: &mut ByteInput,
     records: &R,
-    slots: &[usize],
-    slots_known: usize,
-    records_max: usize,
+    wanted: &mut Wanted<'_>,
     observer: &Observer,
 ) -> Result<FirstLook, OpenError> {
     let mut ahead = records.look_ahead();
-    let mut seen = vec![Seen::default(); slots.len()];
+    let mut seen = vec![Seen::default(); wanted.columns.len()];
+    let mut times = TimesSeen::default();
     let (mut at, mut line, mut found) = (0, 1_u64, 0);
+    let records_max = wanted.records;
     let enough = |ahead: &R, found: usize| ahead.knows_columns() && found >= records_max;
     while !enough(&ahead, found) && at < LOOK_BYTES_MAX {
         let bytes = &input.available()[at..];
         let (length, lines) = match ahead.next(bytes, input.has_ended()) {
             Step::Record { length, text, lines } => {
                 found += 1;
-                let cells = ahead.cells(&bytes[..text]);
-                for (slot, seen) in slots.iter().zip(&mut seen) {
-                    note(seen, cells.get(*slot), line);
+                let record = &bytes[..text];
+                let cells = ahead.cells(record);
+                let place = |slot| {
+                    let Place { lines_below, column } = ahead.locate(record, slot);
+                    Place { lines_below: line + lines_below, column }
+                };
+                for (slot, seen) in wanted.columns.iter().zip(&mut seen) {
+                    note(seen, cells.get(*slot), || place(*slot));
                 }
+                times.note(wanted, input.name(), cells.get(wanted.rows.time), place);
                 (length, lines)
             }
             Step::Blank { length, lines } | Step::Refused { length, lines, .. } => (length, lines),
@@ -78,9 +105,10 @@ pub(crate) fn look<R: Records>(
         at += length;
         line += lines;
     }
-    let missing = (0..slots_known).filter(|slot| !ahead.has_seen(*slot)).collect();
+    let missing = (0..wanted.rows.slots.len()).filter(|slot| !ahead.has_seen(*slot)).collect();
     Ok(FirstLook {
         seen,
+        unit_mistake: times.mistake.filter(|_| !times.readable),
         records: found,
         header: ahead.header().map(<[u8]>::to_vec),
         knows_columns: ahead.knows_columns(),
@@ -89,14 +117,40 @@ pub(crate) fn look<R: Records>(
     })
 }
 
-fn note(seen: &mut Seen, cell: Option<&[u8]>, line: u64) {
+impl TimesSeen {
+    /// Looks at the time of one record.
+    fn note(
+        &mut self,
+        wanted: &mut Wanted<'_>,
+        name: &str,
+        cell: Option<&[u8]>,
+        place: impl Fn(usize) -> Place,
+    ) {
+        let Some(cell) = cell.filter(|cell| !self.readable && !cell.is_empty()) else {
+            return;
+        };
+        let Err(error) = wanted.reader.read(cell) else {
+            self.readable = true;
+            return;
+        };
+        let slot = wanted.rows.time;
+        let fault = Fault::Cell { slot, fault: CellFault::Time(error) };
+        if self.mistake.is_none() && fault.is_of_unit(cell) {
+            let Place { lines_below: line, column } = place(slot);
+            let problem = fault.describe(&wanted.rows.slots[slot].name, cell);
+            self.mistake = Some(Malformed { source: name.to_owned(), line, column, problem });
+        }
+    }
+}
+
+fn note(seen: &mut Seen, cell: Option<&[u8]>, place: impl Fn() -> Place) {
     let Some(cell) = cell.map(<[u8]>::trim_ascii).filter(|cell| !cell.is_empty()) else {
         return;
     };
     match read_shape(cell) {
         Some(Shape::Integer) => seen.integers += 1,
         Some(Shape::Fraction) => seen.fractions += 1,
-        None if seen.text.is_none() => seen.text = Some((line, quoted(cell))),
+        None if seen.text.is_none() => seen.text = Some((place(), quoted(cell))),
         None => {}
     }
 }

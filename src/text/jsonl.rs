@@ -4,7 +4,7 @@
 //! it stands, so numbers stay as they were written. Of two fields with one name the last counts.
 
 use super::cells::{CellSpan, Cells, Place, Records, Step};
-use super::malformed::{CellFault, Fault};
+use super::malformed::{CellFault, Fault, quoted};
 use super::plan::Slot;
 use crate::limits;
 use memchr::memchr;
@@ -91,13 +91,14 @@ impl JsonRecords {
 
     fn read(&mut self, line: &[u8]) -> Result<(), Fault> {
         self.spans.fill(CellSpan::NULL);
+        self.starts.fill(0);
         self.unescaped.clear();
         let mut fault = None;
         let object = Object { records: self, line, fault: &mut fault };
         let mut json = serde_json::Deserializer::from_slice(line);
         let read = object.deserialize(&mut json).and_then(|()| json.end());
         match (read, fault) {
-            (Err(error), _) => Err(syntax_fault(&error)),
+            (Err(error), _) => Err(syntax_fault(&error, line)),
             (Ok(()), Some(fault)) => Err(fault),
             (Ok(()), None) => Ok(()),
         }
@@ -116,15 +117,26 @@ impl JsonRecords {
 }
 
 #[cold]
-fn syntax_fault(error: &serde_json::Error) -> Fault {
+fn syntax_fault(error: &serde_json::Error, line: &[u8]) -> Fault {
+    // A value of another kind is wrong as a whole.
+    let column = if error.is_data() { 1 } else { error.column().max(1) };
+    let near = &line[column.saturating_sub(1 + SHOWN_BEFORE).min(line.len())..];
     let text = error.to_string();
-    // The place is said in front of the message already.
+    // The place is said in front of the message already, and so is what was expected.
     let problem = text.split(" at line ").next().unwrap_or(&text);
+    let problem = problem.split(", expected one object").next().unwrap_or(problem);
     Fault::Json {
-        column: (error.column() as u64).max(1),
-        problem: format!("not a JSON object: {problem}"),
+        column: column as u64,
+        problem: format!(
+            "not a JSON object: {problem}, near {}; write one object a line, such as {EXAMPLE}",
+            quoted(near)
+        ),
     }
 }
+
+/// Bytes that a message shows before those that could not be read.
+const SHOWN_BEFORE: usize = 12;
+const EXAMPLE: &str = "{\"time\": \"…\", \"key\": \"…\"}";
 
 /// Reads the object on one line into the records' spans.
 struct Object<'a> {
@@ -145,7 +157,7 @@ impl<'de> Visitor<'de> for Object<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one object a line, such as {\"time\": \"…\", \"key\": \"…\"}")
+        f.write_str("one object a line")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -179,6 +191,7 @@ impl Object<'_> {
                 let unescaped = &mut self.records.unescaped;
                 let before = unescaped.len();
                 if !unescape(inside, unescaped) {
+                    self.records.spans[slot] = CellSpan::raw(start, end);
                     self.refuse(slot, CellFault::Escape);
                     return;
                 }
@@ -252,7 +265,7 @@ impl Records for JsonRecords {
 
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
-        Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped }
+        Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped, typed: true }
     }
 
     fn locate(&self, _: &[u8], slot: usize) -> Place {

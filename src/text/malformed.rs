@@ -72,16 +72,17 @@ impl Fault {
                 let plural = if *found == 1 { "" } else { "s" };
                 format!(
                     "{found} field{plural} where the columns are {expected}; a field that holds \
-                     a comma must be in double quotes"
+                     a comma must be in double quotes, and a missing value still has its comma"
                 )
             }
             Self::TooLong => format!(
-                "the record is longer than {} bytes; skipped to the end of its line",
+                "the record is longer than {} bytes, the most that is read; is a line's end \
+                 missing?",
                 limits::LINE_BYTES_MAX
             ),
             Self::UnclosedQuote => format!(
-                "a double quote is opened and not closed within {} bytes; only this line is \
-                 skipped; write a quote inside a field twice, and the field in quotes",
+                "a double quote is opened and not closed, by the end or within {} bytes; write a \
+                 quote inside a field twice, and the field in quotes",
                 limits::LINE_BYTES_MAX
             ),
             Self::Json { problem, .. } => problem.clone(),
@@ -93,17 +94,27 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether another unit of time, or none, would mend it.
+    pub(crate) fn is_of_unit(&self, cell: &[u8]) -> bool {
+        match self {
+            Self::Cell { fault: CellFault::Time(error), .. } => error.mend(cell).is_some(),
+            _ => false,
+        }
+    }
+}
+
 impl CellFault {
     fn describe(self, column: &str, cell: &[u8]) -> String {
         let found = format!("column '{column}' holds {}", quoted(cell));
         match self {
             Self::NullTime => {
-                format!("column '{column}' is empty; every record needs its time")
+                format!("column '{column}' is empty or missing; every record needs its time")
             }
-            Self::Time(error @ ParseTimeError::NoUnit) => {
-                format!("{found}, {error} (--time-unit s, ms, us or ns)")
-            }
-            Self::Time(error) => format!("{found}, {error}"),
+            Self::Time(error) => match error.mend(cell) {
+                Some(mend) => format!("{found}, {error}; {mend}"),
+                None => format!("{found}, {error}"),
+            },
             Self::Fraction => format!(
                 "{found}, not a whole number as the column's others are; \
                  declare it with --type {column}=f64"
@@ -112,15 +123,31 @@ impl CellFault {
                 "{found}, more than 64 bits hold; \
                  declare it with --type {column}=f64 if rounding does no harm"
             ),
-            Self::NotANumber(NumberKind::I64) => format!("{found}, not a whole number"),
-            Self::NotANumber(NumberKind::F64) => format!("{found}, not a number"),
+            Self::NotANumber(kind) => {
+                let expected = match kind {
+                    NumberKind::I64 => "a whole number",
+                    NumberKind::F64 => "a number",
+                };
+                format!(
+                    "{found}, not {expected}; where there is none, leave the cell empty or say null"
+                )
+            }
             Self::NotComparable => format!(
                 "{found}, not a number, and the filter compares it with one; \
                  compare it with a text in single quotes instead"
             ),
-            Self::NotUtf8 => format!("{found}, which is not UTF-8; convert the file"),
-            Self::NotAScalar => format!("{found}, not a text, number or truth value"),
-            Self::Escape => format!("{found}, whose escapes stand for no text"),
+            Self::NotUtf8 => format!(
+                "{found}, which is not UTF-8, and the filter compares it; convert the file, with \
+                 iconv say"
+            ),
+            Self::NotAScalar => format!(
+                "{found}, not a text, number or truth value; take the field that is wanted out \
+                 of it before, with jq say"
+            ),
+            Self::Escape => format!(
+                "{found}, whose escapes stand for no text; write half of a surrogate pair as \
+                 \\ufffd"
+            ),
         }
     }
 }

@@ -6,12 +6,12 @@ use super::bytes::{ByteInput, ChunkSource};
 use super::cells::Records;
 use super::csv::{CsvRecords, Header};
 use super::error::{OpenError, UnknownColumn};
-use super::infer::{FirstLook, look, records_needed};
+use super::infer::{FirstLook, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
 use super::plan::{DeclaredType, HeaderMode, InputFormat, Notice, ReadPlan, Slots};
 use super::predicate::Filter;
-use super::rows::{Observer, RowPlan, TextSource, schema_of};
+use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
 use super::timestamp::TimestampReader;
 use crate::limits;
 use crate::record::Columns;
@@ -150,15 +150,15 @@ impl Opening<'_> {
         let mut looks = Vec::new();
         for mut input in inputs {
             let records = make(&input)?;
-            let needed = records_needed(undeclared || self.can_look(&input));
-            let first = look(
-                &mut input,
-                &records,
-                &self.columns,
-                self.rows.slots.len(),
-                needed,
-                &self.observer,
-            )?;
+            // A file's first records can be had without a wait.
+            let needed = records_needed(undeclared || !input.may_come_soon());
+            let mut wanted = Wanted {
+                rows: &self.rows,
+                columns: &self.columns,
+                reader: self.reader.clone(),
+                records: needed,
+            };
+            let first = look(&mut input, &records, &mut wanted, &self.observer)?;
             self.check(&input, &first)?;
             looks.push((input.name().to_owned(), first));
             opened.push((input, records));
@@ -179,11 +179,6 @@ impl Opening<'_> {
         Ok(Opened { sources: opened.into_iter().map(source).collect(), schema, kinds, header })
     }
 
-    /// Whether the first records tell which columns there are, and can be had without a wait.
-    fn can_look(&self, input: &ByteInput) -> bool {
-        self.plan.format == InputFormat::JsonLines && !input.may_come_soon()
-    }
-
     /// Whether the columns that were asked for are there.
     fn check(&self, input: &ByteInput, first: &FirstLook) -> Result<(), OpenError> {
         if !first.knows_columns && input.has_ended() {
@@ -191,6 +186,10 @@ impl Opening<'_> {
                 name: input.name().to_owned(),
                 problem: "the input is empty; its first line should name the columns".to_owned(),
             });
+        }
+        if let Some(mistake) = &first.unit_mistake {
+            let text = none_readable(mistake, first.records as u64);
+            return Err(OpenError::TimeUnit(text));
         }
         // What was declared is known to come, if only later.
         let slots = first.missing.iter().map(|slot| &self.rows.slots[*slot]);
@@ -228,10 +227,11 @@ impl Opening<'_> {
         }
         let text = seen().find_map(|(name, seen)| Some((name, seen.text.as_ref()?)));
         match text {
-            Some((name, (line, found))) if seen().all(|(_, seen)| seen.integers == 0) => {
+            Some((name, (place, found))) if seen().all(|(_, seen)| seen.integers == 0) => {
                 Err(OpenError::NotNumeric {
                     name: name.clone(),
-                    line: *line,
+                    line: place.lines_below,
+                    at: place.column,
                     column: input.name.clone(),
                     asked_by: input.asked_by.clone(),
                     found: found.trim_matches('\'').to_owned(),

@@ -106,8 +106,8 @@ impl Filter {
         let dialect = GenericDialect {};
         let mut parser = Parser::new(&dialect)
             .try_with_sql(filter)
-            .map_err(|error| refuse(error.to_string()))?;
-        let expression = parser.parse_expr().map_err(|error| refuse(error.to_string()))?;
+            .map_err(|error| refuse(syntax_problem(&error)))?;
+        let expression = parser.parse_expr().map_err(|error| refuse(syntax_problem(&error)))?;
         let rest = parser.peek_token();
         if rest.token != sqlparser::tokenizer::Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
@@ -124,6 +124,13 @@ impl Filter {
     ) -> Result<bool, (usize, CellFault)> {
         Ok(self.root.verdict(cells, reader)? == Some(true))
     }
+}
+
+fn syntax_problem(error: &sqlparser::parser::ParserError) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
+    // The filter's end has a name of the parser's own.
+    format!("{}; {SUPPORTED}", text.replace("found: EOF", "found: the end"))
 }
 
 impl Lowering<'_> {
@@ -338,7 +345,7 @@ impl Node {
                 (!unknown).then_some(false)
             }
             Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| like(text, pattern)),
-            Self::IsNull(slot) => Some(cells.get(*slot).is_none_or(<[u8]>::is_empty)),
+            Self::IsNull(slot) => Some(cells.get(*slot).is_none()),
             Self::Constant(truth) => *truth,
         })
     }
@@ -346,7 +353,7 @@ impl Node {
 
 /// A cell as text; `None` when it is null.
 fn text<'a>(cells: &Cells<'a>, slot: usize) -> Result<Option<&'a str>, (usize, CellFault)> {
-    match cells.get(slot).filter(|cell| !cell.is_empty()) {
+    match cells.get(slot) {
         Some(cell) => match std::str::from_utf8(cell) {
             Ok(text) => Ok(Some(text)),
             Err(_) => Err((slot, CellFault::NotUtf8)),
@@ -362,24 +369,23 @@ fn compare(
     cells: &Cells<'_>,
     reader: &mut TimestampReader,
 ) -> Result<Option<Ordering>, (usize, CellFault)> {
-    let cell = |slot: usize| cells.get(slot).filter(|cell| !cell.is_empty());
     let read = |slot: usize, cell: &[u8]| number(cell).ok_or((slot, CellFault::NotComparable));
     Ok(match (left, right) {
-        (Operand::Column(slot), Operand::Number(value)) => match cell(*slot) {
+        (Operand::Column(slot), Operand::Number(value)) => match cells.get(*slot) {
             Some(text) => read(*slot, text)?.compare(*value),
             None => None,
         },
         (Operand::Column(slot), Operand::Text(value)) => {
             text(cells, *slot)?.map(|text| text.as_bytes().cmp(value.as_slice()))
         }
-        (Operand::Column(slot), Operand::Time(value)) => match cell(*slot) {
+        (Operand::Column(slot), Operand::Time(value)) => match cells.get(*slot) {
             Some(text) => {
                 let time = reader.read(text).map_err(|error| (*slot, CellFault::Time(error)))?;
                 Some(time.as_nanos().cmp(value))
             }
             None => None,
         },
-        (Operand::Column(a), Operand::Column(b)) => match (cell(*a), cell(*b)) {
+        (Operand::Column(a), Operand::Column(b)) => match (cells.get(*a), cells.get(*b)) {
             (Some(a), Some(b)) => match (number(a), number(b)) {
                 (Some(a), Some(b)) => a.compare(b),
                 _ => Some(a.cmp(b)),
@@ -435,11 +441,14 @@ mod tests {
         let mut reader = TimestampReader::new(None);
         let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
         let (mut raw, mut spans) = (Vec::new(), Vec::new());
-        for cell in record {
-            spans.push(CellSpan::raw(raw.len(), raw.len() + cell.len()));
+        for cell in &record {
+            spans.push(match *cell {
+                "" => CellSpan::NULL,
+                cell => CellSpan::raw(raw.len(), raw.len() + cell.len()),
+            });
             raw.extend_from_slice(cell.as_bytes());
         }
-        parsed.keeps(&Cells { spans: &spans, raw: &raw, unescaped: &[] }, &mut reader)
+        parsed.keeps(&Cells { spans: &spans, raw: &raw, unescaped: &[], typed: false }, &mut reader)
     }
 
     #[test]
@@ -529,7 +538,7 @@ mod tests {
         for filter in ["s = 'a'", "s like 'a%'", "s in ('a', 'b')"] {
             let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
             let (spans, unescaped) = ([CellSpan::raw(0, 2)], &[][..]);
-            let cells = Cells { spans: &spans, raw: b"a\xff", unescaped };
+            let cells = Cells { spans: &spans, raw: b"a\xff", unescaped, typed: false };
             let told = parsed.keeps(&cells, &mut reader);
             assert_eq!(told, Err((0, CellFault::NotUtf8)), "{filter}");
         }

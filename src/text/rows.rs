@@ -11,9 +11,11 @@ use super::plan::{Notice, Slot};
 use super::predicate::Filter;
 use super::timestamp::TimestampReader;
 use crate::limits;
-use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema, push_key_part};
+use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema};
+use crate::record::{push_bare_key_part, push_key_part};
 use crate::source::{Polled, Source, SourceCounts, SourceError};
 use crate::time::EventTime;
+use std::fmt;
 use std::sync::Arc;
 
 /// Bytes of keys and texts after which a batch is handed over.
@@ -59,7 +61,38 @@ pub(crate) struct TextSource<R> {
     /// The line on which the next record begins, from 1.
     line: u64,
     malformed: u64,
+    times: Times,
     observer: Observer,
+}
+
+/// Whether the times of an input can be read at all. When none can, for want of a unit say, that
+/// is one error and not as many as there are records.
+#[derive(Debug, Default)]
+struct Times {
+    /// One could.
+    readable: bool,
+    /// Records whose time could not be read.
+    unread: u64,
+    /// The first that another `--time-unit` would mend.
+    mistake: Option<String>,
+}
+
+impl Times {
+    /// Fails when another `--time-unit` is needed.
+    fn check(&self) -> Result<(), SourceError> {
+        match &self.mistake {
+            Some(mistake) if !self.readable => {
+                Err(SourceError::Data(none_readable(mistake, self.unread)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Says of a mistake that all records have it.
+pub(crate) fn none_readable(mistake: &impl fmt::Display, records: u64) -> String {
+    let plural = if records == 1 { "" } else { "s" };
+    format!("{mistake}; of the first {records} record{plural} no time can be read")
 }
 
 impl<R: Records> TextSource<R> {
@@ -71,7 +104,8 @@ impl<R: Records> TextSource<R> {
         observer: Observer,
     ) -> Self {
         let rows = ColumnRows::new(schema_of(&plan));
-        Self { input, records, plan, reader, rows, line: 1, malformed: 0, observer }
+        let (line, malformed, times) = (1, 0, Times::default());
+        Self { input, records, plan, reader, rows, line, malformed, times, observer }
     }
 
     /// One record into one row, or what is wrong with it.
@@ -88,8 +122,10 @@ impl<R: Records> TextSource<R> {
     fn refuse(&mut self, fault: &Fault, text: usize) -> Result<(), SourceError> {
         self.malformed += 1;
         let told = self.malformed <= limits::MALFORMED_REPORTED as u64;
-        if !told && !self.plan.strict {
-            return Ok(());
+        let unread = self.times_unread(fault);
+        let looks = unread && self.times.mistake.is_none();
+        if !(told || looks || self.plan.strict) {
+            return self.check_times(unread);
         }
         let record = &self.input.available()[..text.min(self.input.available().len())];
         let (mut line, mut column, mut name, mut cell) = (self.line, 1, "", &[][..]);
@@ -109,8 +145,40 @@ impl<R: Records> TextSource<R> {
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
         }
-        (self.observer)(Notice::Malformed(malformed));
-        Ok(())
+        if looks && fault.is_of_unit(cell) {
+            self.times.mistake = Some(malformed.to_string());
+        }
+        if told {
+            (self.observer)(Notice::Malformed(malformed));
+        }
+        self.check_times(unread)
+    }
+
+    /// Notes what a fault says about the times. Whether it is that this one cannot be read, as
+    /// none before it could.
+    fn times_unread(&mut self, fault: &Fault) -> bool {
+        let unread = match fault {
+            Fault::Cell { slot, fault: CellFault::NullTime | CellFault::Time(_) } => {
+                *slot == self.plan.time
+            }
+            // What is no record has no time.
+            Fault::Cell { .. } | Fault::TooLarge { .. } => {
+                self.times.readable = true;
+                false
+            }
+            _ => false,
+        };
+        self.times.readable |= !self.rows.is_empty();
+        self.times.unread += u64::from(unread);
+        unread && !self.times.readable
+    }
+
+    /// Once so many records were read as would have been looked at in a file, it is decided.
+    fn check_times(&self, unread: bool) -> Result<(), SourceError> {
+        match unread && self.times.unread == limits::INFERENCE_ROWS as u64 {
+            true => self.times.check(),
+            false => Ok(()),
+        }
     }
 
     /// One step. `None` when more bytes are needed.
@@ -188,16 +256,14 @@ fn fill_columns(
         let Some(cell) = cells.get(*slot) else {
             continue;
         };
+        // Keys are bytes as they were written, whatever text they are.
         bytes += cell.len();
-        if !cell.is_ascii() && std::str::from_utf8(cell).is_err() {
-            return Err(at(*slot, CellFault::NotUtf8));
-        }
     }
     if bytes > limits::RECORD_BYTES_MAX {
         return Err(Fault::TooLarge { bytes });
     }
     for (index, (slot, kind)) in plan.inputs.iter().enumerate() {
-        let Some(cell) = cells.get(*slot).filter(|cell| !cell.is_empty()) else {
+        let Some(cell) = cells.get(*slot) else {
             continue;
         };
         let word = match kind {
@@ -215,7 +281,10 @@ fn fill_columns(
     }
     rows.set_key(|key| {
         for slot in &plan.keys {
-            push_key_part(key, cells.get(*slot).filter(|cell| !cell.is_empty()));
+            match cells.get(*slot) {
+                Some(cell) if cells.is_bare(*slot) => push_bare_key_part(key, cell),
+                cell => push_key_part(key, cell),
+            }
         }
     });
     if plan.keep_text {
@@ -237,7 +306,8 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         self.rows.clear();
         // Malformed records make no rows, and a poll is bounded all the same.
-        let (mut steps, mut reads) = (rows_max * 2, READS_PER_POLL);
+        let steps_max = rows_max * 2;
+        let (mut steps, mut reads) = (steps_max, READS_PER_POLL);
         while self.rows.len() < rows_max && steps != 0 && self.rows.heap_len() < BATCH_HEAP_BYTES {
             steps -= 1;
             if self.step()?.is_some() {
@@ -247,6 +317,7 @@ impl<R: Records> Source<Columns> for TextSource<R> {
                 break;
             }
             if self.input.has_ended() {
+                self.times.check()?;
                 return Ok(Polled::End);
             }
             if reads == 0 {
@@ -255,9 +326,13 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             reads -= 1;
             match self.input.fill()? {
                 Chunk::Bytes(_) | Chunk::End => {}
+                // What was read made no row, but it was work: a core that took it for idleness
+                // would sleep between any two pieces of a long line.
+                Chunk::Pending if steps + 1 < steps_max => break,
                 Chunk::Pending => return Ok(Polled::Pending),
             }
         }
+        self.times.readable |= !self.rows.is_empty();
         Ok(Polled::Batch)
     }
 

@@ -187,14 +187,15 @@ fn strict_stops_at_the_first_malformed_record() {
 }
 
 #[test]
-fn a_late_fraction_and_a_nul_and_no_utf8_are_malformed() {
+fn a_late_fraction_and_a_nul_in_a_number_are_malformed_and_a_key_is_any_bytes() {
     let mut text = b"t,k,v,w\n".to_vec();
     (0..1_000).for_each(|n| text.extend_from_slice(format!("{n},a,1,b\n").as_bytes()));
     text.extend_from_slice(b"1000,a,1.5,b\n1001,\xff,1,b\n1002,a,\0,b\n1003,z\0z,1,b\n");
     let (rows, told, end) = read(&plan(InputFormat::Csv), &text, &[100_000]).unwrap();
-    assert_eq!((rows.len(), end), (1_001, Ok(3)));
+    assert_eq!((rows.len(), end), (1_002, Ok(2)));
+    assert_eq!(rows[1_000..], ["1001 \u{fffd} 1 true false", "1003 z\0z 1 true false"]);
     assert!(told[0].contains("in:1002:8") && told[0].contains("--type v=f64"), "{told:?}");
-    assert!(told[1].contains("not UTF-8"), "{told:?}");
+    assert!(told[1].contains("in:1004:8") && told[1].contains("not a whole number"), "{told:?}");
 }
 
 #[test]
@@ -210,6 +211,51 @@ fn a_line_without_end_is_one_malformed_record() {
 }
 
 #[test]
+fn a_poll_that_read_but_made_no_row_is_no_idleness() {
+    let typed = ReadPlan {
+        types: vec![("v".to_owned(), DeclaredType::Number(NumberKind::I64))],
+        ..plan(InputFormat::Csv)
+    };
+    let text = "t,k,v,w\n".to_owned() + &"x".repeat(50) + "\n1,a,5,b\n";
+    // Every third read of the pieces is a pause; a line of 50 bytes takes several.
+    let opened = open(&typed, pieces(text.as_bytes(), &[8]), |_| {}).unwrap();
+    let mut source = opened.sources.into_iter().next().unwrap();
+    let (mut bytes, mut pauses) = (source.counts().bytes, 0);
+    while let polled @ (Polled::Batch | Polled::Pending) = source.poll(7).unwrap() {
+        let read = source.counts().bytes - bytes;
+        bytes += read;
+        assert_eq!(polled == Polled::Pending, read == 0, "after {bytes} bytes");
+        pauses += u32::from(polled == Polled::Pending);
+    }
+    assert_eq!((bytes, source.counts().malformed), (text.len() as u64, 1));
+    assert_eq!(pauses, 0, "each poll here has something to read before the pause");
+}
+
+#[test]
+fn times_of_another_unit_are_one_error_however_the_input_comes() {
+    let stamps = "t,k,v,w\nnoon,a,1,b\n2013-01-01 05:17:00,a,1,b\n2013-01-02,a,1,b\n";
+    let typed = ReadPlan {
+        types: vec![("v".to_owned(), DeclaredType::Number(NumberKind::I64))],
+        ..plan(InputFormat::Csv)
+    };
+    for sizes in [&[1][..], &[7, 30], &[9_999]] {
+        // Looked at before, since the type of `v` is not known.
+        let opened = read(&plan(InputFormat::Csv), stamps.as_bytes(), sizes).unwrap_err();
+        assert_eq!(opened.class(), ErrorClass::Data);
+        // Found out while reading.
+        let (rows, _, end) = read(&typed, stamps.as_bytes(), sizes).unwrap();
+        assert_eq!(rows.len(), 0);
+        let ended = end.unwrap_err();
+        assert_eq!(opened.to_string(), ended);
+        let problem = "in:3:1: column 't' holds '2013-01-01 05:17:00', not a number of ms";
+        assert!(ended.starts_with(problem) && ended.contains("first 3 records"), "{ended}");
+        let one = stamps.to_owned() + "5,a,1,b\n";
+        let (rows, _, end) = read(&typed, one.as_bytes(), sizes).unwrap();
+        assert_eq!((rows.len(), end), (1, Ok(3)));
+    }
+}
+
+#[test]
 fn columns_that_are_not_there_are_an_error_with_a_suggestion() {
     let plan = ReadPlan { keys: vec!["carier".to_owned()], ..plan(InputFormat::Csv) };
     let error = read(&plan, b"t,carrier,v,w\n", &[50]).unwrap_err();
@@ -220,8 +266,8 @@ fn columns_that_are_not_there_are_an_error_with_a_suggestion() {
 #[test]
 fn a_column_of_text_can_not_be_summed() {
     let error = read(&plan(InputFormat::Csv), b"t,k,v,w\n1,a,UA,b\n", &[50]).unwrap_err();
-    let text = "sum(v) needs numbers, but line 2 of in holds 'UA' in 'v'";
-    assert_eq!(error.to_string(), text);
+    let text = "in:2:5: column 'v' holds 'UA', and sum(v) needs numbers";
+    assert!(error.to_string().starts_with(text), "{error}");
 }
 
 #[test]

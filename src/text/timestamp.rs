@@ -79,7 +79,7 @@ pub enum ParseTimeError {
     #[error("not a time; write it like 2013-01-01 05:17:00.000, with Z or +02:00 if not UTC")]
     Malformed,
     /// It is a number, and nothing says what the number counts.
-    #[error("a number, and no unit is given: seconds, milliseconds, microseconds or nanoseconds?")]
+    #[error("a number, and nothing says what it counts")]
     NoUnit,
     /// It does not read as a number, and a unit was given.
     #[error("not a number of {0} since 1970-01-01")]
@@ -88,6 +88,35 @@ pub enum ParseTimeError {
     #[error("out of range; times reach from 1677-09-21 to 2262-04-11")]
     OutOfRange,
 }
+
+impl ParseTimeError {
+    /// The `--time-unit` that would mend it, if one would.
+    pub(crate) fn mend(self, text: &[u8]) -> Option<String> {
+        let reads_as = |unit| TimestampReader::new(unit).read(text).ok();
+        let likely = TimeUnit::NAMES.into_iter().find_map(|(name, unit)| {
+            let time = reads_as(Some(unit)).filter(|time| LIKELY.contains(&time.as_nanos()))?;
+            let mut stamp = Vec::new();
+            super::push_stamp(&mut stamp, time);
+            Some((name, String::from_utf8(stamp).ok()?))
+        });
+        match (self, likely) {
+            (Self::NoUnit, Some((name, stamp))) => {
+                Some(format!("say --time-unit {name} if it is {stamp}"))
+            }
+            (Self::NoUnit, None) => Some("say --time-unit s, ms, us or ns".to_owned()),
+            (Self::NotACount(_), _) => reads_as(None)
+                .map(|_| "leave --time-unit away: a date with a time of day needs none".to_owned()),
+            (Self::OutOfRange, Some((name, stamp))) => {
+                Some(format!("say --time-unit {name} instead if it is {stamp}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Times that most data are of, in nanoseconds: from 1990 to 2100. A count in a wrong unit is a
+/// thousand times off, so it is never among them.
+const LIKELY: std::ops::Range<i64> = 631_152_000_000_000_000..4_102_444_800_000_000_000;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 

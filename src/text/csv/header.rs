@@ -66,6 +66,14 @@ impl Header {
         OpenError::Header { name: self.input.clone(), problem }
     }
 
+    /// Where the names stand, for a message.
+    fn place(&self) -> String {
+        match self.text {
+            Some(_) => format!("{}:1", self.input),
+            None => self.input.clone(),
+        }
+    }
+
     fn layout(&self) -> Result<Layout, OpenError> {
         let columns: Result<Box<[usize]>, _> =
             self.slots.iter().map(|slot| self.column(slot)).collect();
@@ -82,7 +90,7 @@ impl Header {
         let mut named = (0..).zip(&self.names).filter(|(_, name)| **name == slot.name);
         let Some((column, _)) = named.next() else {
             return Err(OpenError::UnknownColumn(UnknownColumn {
-                name: self.input.clone(),
+                name: self.place(),
                 column: slot.name.clone(),
                 asked_by: slot.asked_by.clone(),
                 columns: self.names.clone(),
@@ -91,7 +99,7 @@ impl Header {
         match named.next() {
             None => Ok(column),
             Some((again, _)) => Err(OpenError::DuplicateColumn {
-                name: self.input.clone(),
+                name: self.place(),
                 column: slot.name.clone(),
                 first: column + 1,
                 second: again + 1,

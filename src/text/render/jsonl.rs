@@ -48,7 +48,9 @@ impl Members {
         let mut parts = crate::record::KeyParts::new(row.key);
         for _ in 0..self.keys {
             next(out);
+            let bare = parts.is_next_bare();
             match parts.next().flatten() {
+                Some(part) if bare => out.extend_from_slice(part),
                 Some(part) => push_string(out, part),
                 None => out.extend_from_slice(b"null"),
             }

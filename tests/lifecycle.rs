@@ -1,0 +1,344 @@
+//! A run that does not end by itself: signals, followed files, inputs that fall silent, readers
+//! that go away. Whatever is waited for is seen to come; nothing is taken for so because time went
+//! by.
+#![cfg(feature = "cli")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// After so long a test gives up. Nothing is meant to take nearly as long.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Lines of a stream as they come.
+struct Lines {
+    receiver: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines() {
+                if sender.send(line.expect("text")).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { receiver, seen: Vec::new() }
+    }
+
+    /// Waits for a further line that holds this.
+    #[track_caller]
+    fn wait_for(&mut self, part: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let left = DEADLINE.saturating_sub(since.elapsed());
+            match self.receiver.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("'{part}' did not come ({error}): {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// All lines up to the stream's end.
+    fn rest(mut self) -> String {
+        self.seen.extend(self.receiver.iter());
+        self.seen.join("\n")
+    }
+}
+
+/// A child that does not outlive its test.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It has mostly ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running command.
+struct Live {
+    child: Guard,
+    stdin: Option<ChildStdin>,
+    out: Lines,
+    errors: Lines,
+}
+
+/// How a command ended.
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    errors: String,
+}
+
+impl Live {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        let out = Lines::of(child.stdout.take().expect("a pipe"));
+        let errors = Lines::of(child.stderr.take().expect("a pipe"));
+        Self { stdin: child.stdin.take(), child: Guard(child), out, errors }
+    }
+
+    fn write(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("standard input is open");
+        stdin.write_all(text.as_bytes()).expect("the command reads");
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child.0), signal).expect("the command runs");
+    }
+
+    /// Waits for the end, standard input still being as it is.
+    #[track_caller]
+    fn end(mut self) -> Ended {
+        let since = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.0.try_wait().expect("a child") {
+                break status;
+            }
+            if since.elapsed() > DEADLINE {
+                self.child.0.kill().expect("a child");
+                panic!("the command does not end: {}", self.errors.rest());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        Ended { code: status.code(), out: self.out.rest(), errors: self.errors.rest() }
+    }
+}
+
+const FLAGS: [&str; 9] = ["agg", "-", "--time", "t", "--key", "k", "--agg", "count", "--kind"];
+
+/// Starts over standard input and these files.
+fn start_with(window: &str, more: &[&str]) -> Live {
+    Live::start(&[&FLAGS[..], &["--window", window, "--format", "csv"], more].concat())
+}
+
+/// Starts over standard input alone, with windows of an hour.
+fn start(more: &[&str]) -> Live {
+    start_with("1h", more)
+}
+
+/// Starts over a file that is followed.
+fn follow(path: &Path) -> Live {
+    let path = path.to_str().expect("a path of text");
+    let flags = ["agg", path, "--follow", "--window", "1h", "--format", "csv"];
+    Live::start(&[&flags[..], &FLAGS[2..]].concat())
+}
+
+/// Records at these times of one day, all of key `a`.
+fn records(times: &[&str]) -> String {
+    times.iter().map(|time| format!("2013-01-01 {time},a\n")).collect()
+}
+
+fn append(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).open(path).expect("the file is there");
+    file.write_all(text.as_bytes()).expect("the file grows");
+}
+
+/// The row of the hour that starts at `hour`.
+fn row(hour: u32, count: u32, kind: &str) -> String {
+    let (start, end) = (format!("{hour:02}"), format!("{:02}", hour + 1));
+    format!("2013-01-01 {start}:00:00.000,2013-01-01 {end}:00:00.000,a,{count},{kind}")
+}
+
+/// Stops a run with one window out and one open, and looks at what it says.
+#[track_caller]
+fn stop(mut live: Live, signal: Signal, code: i32) {
+    live.out.wait_for(&row(5, 2, "on_time"));
+    live.signal(signal);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(code), "{}", ended.errors);
+    assert!(ended.out.ends_with(&row(6, 1, "interrupted")), "{}", ended.out);
+    assert!(ended.errors.contains("interrupted: 3 records in, 2 results"), "{}", ended.errors);
+    assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+}
+
+const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+
+#[test]
+fn a_signal_lets_open_windows_out_while_a_pipe_is_held_open() {
+    for (signal, code) in SIGNALS {
+        let mut live = start(&[]);
+        live.write(&("t,k\n".to_owned() + &records(&["05:17:00", "05:20:00", "06:01:00"])));
+        stop(live, signal, code);
+    }
+}
+
+#[test]
+fn a_signal_lets_open_windows_out_while_a_file_is_followed() {
+    for (signal, code) in SIGNALS {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.csv");
+        let text = "t,k\n".to_owned() + &records(&["05:17:00", "05:20:00", "06:01:00"]);
+        std::fs::write(&path, text).unwrap();
+        stop(follow(&path), signal, code);
+    }
+}
+
+#[test]
+fn a_followed_file_brings_what_is_appended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    std::fs::write(&path, "t,k\n".to_owned() + &records(&["05:17:00", "06:01:00"])).unwrap();
+    let mut live = follow(&path);
+    live.out.wait_for(&row(5, 1, "on_time"));
+    append(&path, &records(&["06:02:00", "07:00:00"]));
+    live.out.wait_for(&row(6, 2, "on_time"));
+    // A line that is not whole yet is no record.
+    append(&path, "2013-01-01 08:0");
+    append(&path, "0:00,a\n");
+    live.out.wait_for(&row(7, 1, "on_time"));
+    live.signal(Signal::TERM);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(143), "{}", ended.errors);
+    assert!(ended.errors.contains("5 records in, 4 results, 0 late"), "{}", ended.errors);
+    assert!(ended.errors.contains(" 0 malformed"), "{}", ended.errors);
+}
+
+#[test]
+fn a_followed_file_that_is_cut_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    std::fs::write(&path, "t,k\n".to_owned() + &records(&["05:17:00", "06:01:00"])).unwrap();
+    let mut live = follow(&path);
+    live.out.wait_for(&row(5, 1, "on_time"));
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    let ended = live.end();
+    assert_eq!(ended.code, Some(3), "{}", ended.errors);
+    assert!(ended.errors.contains("in.csv: the file was cut to 0 bytes"), "{}", ended.errors);
+}
+
+#[test]
+fn an_input_that_fell_silent_does_not_hold_windows_with_idle() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = folder.path().join("silent.csv");
+    std::fs::write(&silent, "t,k\n".to_owned() + &records(&["05:17:00"])).unwrap();
+    let mut live = start(&[silent.to_str().unwrap(), "--follow", "--idle", "50ms"]);
+    live.write("t,k\n");
+    let mut stdin = live.stdin.take().unwrap();
+    // The other input goes on, a record a minute, for as long as anyone reads.
+    let busy = std::thread::spawn(move || {
+        for minute in 5 * 60.. {
+            let (day, hour, minute) = (1 + minute / 1440, minute / 60 % 24, minute % 60);
+            let record = format!("2013-01-{day:02} {hour:02}:{minute:02}:00,a\n");
+            if day > 28 || stdin.write_all(record.as_bytes()).is_err() {
+                return stdin;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stdin
+    });
+    // 60 records of the one and the only one of the other.
+    live.out.wait_for(&row(5, 61, "on_time"));
+    live.signal(Signal::INT);
+    let ended = live.end();
+    drop(busy.join());
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(ended.errors.contains(" 0 late"), "{}", ended.errors);
+}
+
+#[test]
+fn windows_close_by_the_clock_while_all_inputs_stand_still() {
+    let mut live = start_with("1s", &["--idle", "50ms", "--idle-advance"]);
+    live.write(&("t,k\n".to_owned() + &records(&["05:17:00"])));
+    // Nothing more is written, and standard input stays open.
+    let row = live.out.wait_for("05:17:00.000,");
+    assert!(row.ends_with(",a,1,on_time"), "{row}");
+    live.signal(Signal::INT);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(
+        ended.errors.contains("interrupted: 1 records in, 1 results, 0 late"),
+        "{}",
+        ended.errors
+    );
+}
+
+#[test]
+fn stats_are_said_again_and_again() {
+    let mut live = start(&["--stats", "20ms"]);
+    live.write("t,k\n");
+    for _ in 0..3 {
+        let line = live.errors.wait_for(" records/s, ");
+        for part in ["tidewheel: ", " MB/s", "watermark lag", "malformed 0", "close p50"] {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+    live.stdin = None;
+    let ended = live.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_in_silence() {
+    let flags = ["--window", "1ms", "--format", "csv"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+        .args([&FLAGS[..], &flags].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut stdin = child.stdin.take().unwrap();
+    let errors = Lines::of(child.stderr.take().unwrap());
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    stdin.write_all(b"t,k\n").unwrap();
+    let mut seconds = 0;
+    let mut write = |stdin: &mut ChildStdin| {
+        seconds += 1;
+        let (minute, second) = (seconds / 60 % 60, seconds % 60);
+        stdin.write_all(format!("2013-01-01 05:{minute:02}:{second:02},a\n").as_bytes())
+    };
+    (0..100).for_each(|_| write(&mut stdin).expect("the command reads"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("a header");
+    assert!(line.starts_with("window_start,"), "{line}");
+    drop(out);
+    // The next result finds nobody; then nobody reads standard input either.
+    let _ = (0..2_000).try_for_each(|_| write(&mut stdin));
+    let out = Lines::of(std::io::empty());
+    let ended = Live { child: Guard(child), stdin: Some(stdin), out, errors }.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.errors.starts_with("tidewheel: runtime: "), "{}", ended.errors);
+    assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
+}
+
+#[test]
+fn more_keys_than_may_live_are_an_error_that_says_which_limit() {
+    let mut live = start(&["--live-keys", "2", "--shards", "1"]);
+    live.write("t,k\n2013-01-01 05:17:00,a\n2013-01-01 05:17:00,b\n2013-01-01 05:17:00,c\n");
+    // The run ends by itself.
+    let ended = live.end();
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    assert!(
+        ended.errors.contains("more than 2 keys are alive in open windows"),
+        "{}",
+        ended.errors
+    );
+    assert!(ended.errors.contains("--live-keys"), "{}", ended.errors);
+
+    let mut live = start(&["--live-keys", "3", "--shards", "1"]);
+    live.write("t,k\n2013-01-01 05:17:00,a\n2013-01-01 05:17:00,b\n2013-01-01 05:17:00,c\n");
+    live.stdin = None;
+    let ended = live.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
