@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tidewheel::record::Typed;
-use tidewheel::source::{GeneratedRecord, Polled, SourceError, Workload};
+use tidewheel::source::{GeneratedRecord, Polled, Pusher, SourceError, Workload};
 use tidewheel::{
-    Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Runtime, Source, Span,
-    Stream, Sum, WindowSpec,
+    Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Running, Runtime, Source,
+    Span, Stream, Sum, WindowSpec,
 };
 
 const PARTITIONS: usize = 3;
@@ -247,29 +247,60 @@ fn a_panic_in_one_shard_stops_the_engine_with_what_it_said() {
     assert!(error.to_string().contains("the closure is broken"), "{error}");
 }
 
-/// An engine whose sources are silent and whose cores are asleep still hears that a shard failed.
+/// Two sources that nobody closes, and an engine of two shards that counts what they say.
+fn waiting_engine(
+    runtime: Runtime,
+    on_result: impl FnMut() + Clone + Send + 'static,
+) -> ([Pusher<GeneratedRecord>; 2], Running) {
+    let (first, one) = tidewheel::source::handle(1_000);
+    let (second, two) = tidewheel::source::handle(1_000);
+    let sources: [Box<dyn Source<_>>; 2] = [Box::new(one), Box::new(two)];
+    let mut on_result = on_result;
+    let engine = Stream::of_all(sources)
+        .window(WindowSpec::tumbling(Span::from_millis(10)).unwrap())
+        .aggregate(Count)
+        .for_each(move |_| on_result())
+        .shards(2)
+        .runtime(runtime)
+        .open()
+        .unwrap();
+    ([first, second], engine.start().unwrap())
+}
+
 #[test]
-fn a_panic_ends_an_engine_that_sleeps() {
+fn a_panic_in_one_shard_ends_the_others_while_they_wait_and_is_the_error_that_is_told() {
     for runtime in [Runtime::Auto, Runtime::Threads] {
-        let (mut pusher, first) = tidewheel::source::handle(1_000);
-        let (_open, second) = tidewheel::source::handle(1_000);
-        let sources: [Box<dyn Source<_>>; 2] = [Box::new(first), Box::new(second)];
-        let engine = Stream::of_all(sources)
-            .idle_after(Span::from_millis(1))
-            .window(WindowSpec::tumbling(Span::from_millis(10)).unwrap())
+        let (mut pushers, running) = waiting_engine(runtime, || panic!("the closure is broken"));
+        // One key, so that only one shard has a result; nothing closes the sources.
+        for time in [0, 1_000] {
+            for pusher in &mut pushers {
+                pusher.push(&[GeneratedRecord::new(7, 1, time)]).unwrap();
+            }
+        }
+        let error = running.join().unwrap_err();
+        assert!(error.to_string().contains("the closure is broken"), "{error}");
+    }
+}
+
+#[test]
+fn an_engine_whose_results_nobody_takes_ends_when_it_is_dropped() {
+    for runtime in [Runtime::Auto, Runtime::Threads] {
+        let records = Workload::uniform(100, 1_000_000).generate();
+        let (engine, _results) = Stream::of(MemorySource::new(records))
+            .window(WindowSpec::tumbling(Span::from_millis(1)).unwrap())
             .aggregate(Count)
-            .for_each(|_| panic!("the closure is broken"))
+            .into_results()
             .shards(2)
             .runtime(runtime)
             .open()
             .unwrap();
         let running = engine.start().unwrap();
-        let rows: Vec<_> = (0..8).map(|key| GeneratedRecord::new(key, 1, 0)).collect();
-        pusher.push(&rows).unwrap();
-        // The second source is idle by now, or soon: the first alone closes the window.
-        pusher.push(&[GeneratedRecord::new(0, 1, 1_000)]).unwrap();
-        let error = running.join().unwrap_err();
-        assert!(error.to_string().contains("the closure is broken"), "{error}");
+        while running.metrics().shards.iter().all(|shard| shard.blocked_nanos == 0) {
+            std::thread::yield_now();
+        }
+        // Long enough that all its tasks are asleep by then, on a machine that is not busy.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        drop(running);
     }
 }
 

@@ -5,6 +5,7 @@ use super::runtime::RuntimeChoice;
 use super::{Engine, EngineError, threads};
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopReason, StopSignal, Topology, pin_current_thread};
 use crate::metrics::{MeterBoard, Metrics};
+use crate::shard::ShardError;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -142,6 +143,18 @@ impl Start {
     }
 }
 
+/// The outcome of two threads. That a source went away is what another thread's end looks like
+/// from outside; that thread knows why.
+fn first_cause(
+    one: Result<(), EngineError>,
+    other: Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    match (&one, &other) {
+        (Err(EngineError::Shard(ShardError::SourceGone { .. })), Err(_)) => other,
+        _ => one.and(other),
+    }
+}
+
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
@@ -173,14 +186,14 @@ impl Running {
     /// whose results nobody takes stands still.
     ///
     /// # Errors
-    /// The first error of a source or a shard; the engine stopped with it.
+    /// The error of the source or the shard that the engine stopped with.
     pub fn join(mut self) -> Result<Metrics, EngineError> {
         let mut outcome = Ok(());
         for (shard, thread) in std::mem::take(&mut self.threads).into_iter().enumerate() {
             let ended = thread.join().unwrap_or_else(|panic| {
                 Err(EngineError::Panicked { shard, message: message_of(&*panic) })
             });
-            outcome = outcome.and(ended);
+            outcome = first_cause(outcome, ended);
         }
         outcome.map(|()| self.metrics())
     }
