@@ -262,6 +262,9 @@ fn follow<const WORDS: usize>(
     let metrics = running.join()?;
     outputs.finish()?;
     watch.finish(&metrics, stopped);
+    if !metrics.ledger().is_balanced() {
+        return Err(Failure::Unbalanced);
+    }
     match i32::try_from(signals.load(Ordering::Relaxed)) {
         Ok(signal) if stopped => Err(Failure::Signal(signal)),
         _ => Ok(()),

@@ -33,7 +33,8 @@ Examples:
     producer | tidewheel agg - --input-format jsonl --time ts --time-unit ms --key user \\
         --window 10s --slide 1s --agg 'count as clicks'
 
-Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 130 and 143 after a signal.";
+Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 4 a fault of tidewheel's own, 130 and
+143 after a signal.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

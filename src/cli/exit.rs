@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     Io(String),
     /// The engine itself stopped.
     Engine(String),
+    /// Records went missing on their way.
+    Unbalanced,
     /// A signal of this number stopped the command, in good order.
     Signal(i32),
     /// Whoever reads standard output has gone.
@@ -78,6 +80,11 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
         Err(Failure::Data(text) | Failure::Engine(text)) => (1, text),
         Err(Failure::Usage(text)) => (2, text),
         Err(Failure::Io(text)) => (3, text),
+        Err(Failure::Unbalanced) => {
+            let text = "the ledger does not balance, so results are not to be trusted; this is a \
+                        fault of tidewheel, not of the data: please report it";
+            (4, text.into())
+        }
         Err(Failure::Signal(signal)) => {
             return ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX));
         }

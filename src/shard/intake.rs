@@ -251,6 +251,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         let held = self.gate.as_mut().map(JumpGate::drain).unwrap_or_default();
         if self.max.is_none() {
             // Too short an input to confirm anything: there is nothing that it could be far from.
+            self.meter.held.set(0);
             self.admitted.extend(held);
             self.jump_limit = i64::MAX;
         } else {
