@@ -18,7 +18,7 @@ use crate::window::{Combiner, Drained, Firing, Flow, SlicePartial};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Combining {
     /// Where it pays: when the source has always more to read, and a slice holds at least
-    /// two records of a key on average.
+    /// eight records of a key on average.
     #[default]
     Auto,
     /// Wherever it can be done.
@@ -31,9 +31,11 @@ pub enum Combining {
 const SAMPLE_PARTIALS: u64 = 8192;
 const SAMPLE_CUTS: u32 = 64;
 /// Records a partial stands for, on average, from which on folding pays.
-const RECORDS_PER_PARTIAL_MIN: u64 = 2;
-/// The most window ends for which folding is not tried again after it did not pay.
-const REST_CUTS_MAX: u32 = 64;
+const RECORDS_PER_PARTIAL_MIN: u64 = 8;
+/// Folding that did not pay is not tried again for so many times the window ends that the trial
+/// took: the first time, and at most.
+const REST_FACTOR: u32 = 16;
+const REST_FACTOR_MAX: u32 = 1024;
 
 /// What is to leave, and what is said once it has.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +65,9 @@ pub(super) struct LocalFold<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     /// What had left when the sample began, and window ends since then.
     sampled: Drained,
     cuts: u32,
-    /// Window ends to let pass before folding is tried again, and how many the last time.
+    /// Window ends to let pass before folding is tried again, and how many times a trial's.
     rest: u32,
-    rest_next: u32,
+    rest_factor: u32,
 }
 
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
@@ -81,7 +83,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
             sampled: Drained::default(),
             cuts: 0,
             rest: 0,
-            rest_next: 1,
+            rest_factor: REST_FACTOR,
         }
     }
 
@@ -184,8 +186,13 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
         if partials >= SAMPLE_PARTIALS || self.cuts >= SAMPLE_CUTS {
             let pays = records >= partials * RECORDS_PER_PARTIAL_MIN;
             self.folds = pays;
-            self.rest = if pays { 0 } else { self.rest_next };
-            self.rest_next = if pays { 1 } else { (self.rest_next * 2).min(REST_CUTS_MAX) };
+            (self.rest, self.rest_factor) = match pays {
+                true => (0, REST_FACTOR),
+                false => {
+                    let longer = (self.rest_factor * 4).min(REST_FACTOR_MAX);
+                    (self.cuts * self.rest_factor, longer)
+                }
+            };
             self.begin_sample();
         }
     }
