@@ -13,6 +13,10 @@ fn a_ledger_names_what_does_not_balance() {
     board.source(0).filtered.set(2);
     assert!(board.snapshot().ledger().to_string().contains("a.csv: read 10"));
     board.source(0).dead_letter.set(1);
+    board.source(0).rows.set(9);
+    board.source(0).unsent.set(1);
+    assert!(board.snapshot().ledger().to_string().contains("a.csv: rows 9 ≠ sent 0 + unsent 1"));
+    board.source(0).rows.set(8);
     board.lane(0, 1).routed.set(7);
     assert!(board.snapshot().ledger().to_string().contains("lane 1: routed 7"));
     board.lane(0, 1).received.set(7);

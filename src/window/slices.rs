@@ -107,7 +107,7 @@ impl<T: Content> Slices<T> {
     /// Takes a slice out of the open ones. Its pane is to be given back by [`Self::recycle`].
     pub(super) fn close(&mut self, slice: SliceIndex) -> Option<u32> {
         let pane = self.open.remove(&slice)?;
-        self.cache.forget(pane);
+        self.cache.forget(self.spec.slice_start(slice)..self.spec.slice_end(slice));
         Some(pane)
     }
 

@@ -146,9 +146,11 @@ impl WindowSpec {
         SliceIndex(clamp(slide * i128::from(self.slices_per_slide()) + second))
     }
 
-    /// About how many slices there are in a nanosecond.
-    pub(super) fn slices_per_nano(&self) -> f64 {
-        self.slices_per_slide() as f64 / self.slide as f64
+    /// Bits of a stretch of time in which at most one slice ends, or in which it matters little
+    /// that more do: half a slice where all are alike, a sixteenth of a slide where they are not.
+    pub(super) fn granule_bits(&self) -> u32 {
+        let parts = if self.tail == 0 { 2 } else { 16 };
+        (self.slide / parts).max(1).ilog2()
     }
 
     /// The first moment of a slice.
