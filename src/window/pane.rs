@@ -20,7 +20,7 @@ pub(super) struct Pane<K: KeyKind, P> {
 }
 
 /// Bytes of a pane from which on its memory is asked for ahead of use.
-const PREFETCH_BYTES: usize = 256 << 10;
+const PREFETCH_BYTES: usize = 16 << 10;
 
 impl<K: KeyKind, P> Default for Pane<K, P> {
     fn default() -> Self {

@@ -10,7 +10,7 @@ use crate::hint;
 
 const LENGTH_MIN: usize = 16;
 /// Entries of an index that lies in the nearest caches.
-const SMALL_LENGTH: usize = 1 << 14;
+const SMALL_LENGTH: usize = 1 << 16;
 
 /// The index. At most a quarter full while it is small, where probes that end at once are worth
 /// the memory, at most half full beyond.
