@@ -195,6 +195,32 @@ fn the_bag_is_the_same_however_it_is_made() {
 }
 
 #[test]
+fn records_are_combined_where_it_pays_and_only_there() {
+    let combined = |keys: u32, idle: Option<Span>| {
+        let records = Workload::uniform(keys, 1_000_000).generate();
+        let mut stream =
+            Stream::of(MemorySource::new(records)).out_of_order(Span::from_millis(500));
+        if let Some(span) = idle {
+            stream = stream.idle_after(span);
+        }
+        let engine = stream
+            .window(WindowSpec::tumbling(Span::from_millis(500)).unwrap())
+            .aggregate(Count)
+            .discard()
+            .shards(2)
+            .open()
+            .unwrap();
+        let metrics = engine.start().unwrap().join().unwrap();
+        assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+        metrics.combined()
+    };
+    assert!(combined(100, None) > 900_000);
+    assert!(combined(1_000_000, None) < 200_000, "a trial, and no more");
+    // Another source might close the windows of what an idle one has in hand.
+    assert_eq!(combined(100, Some(Span::from_seconds(60))), 0);
+}
+
+#[test]
 fn filter_map_and_flat_map_come_before_the_windows() {
     let records = Workload::uniform(5, 20_000).generate();
     let mut expected: BTreeMap<u32, (u64, i128)> = BTreeMap::new();

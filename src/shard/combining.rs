@@ -30,6 +30,8 @@ pub enum Combining {
 /// Partials, or window ends, after which it is decided whether folding pays.
 const SAMPLE_PARTIALS: u64 = 8192;
 const SAMPLE_CUTS: u32 = 64;
+/// Records in hand from which on a trial is looked at before its slices are whole.
+const SAMPLE_RECORDS_MIN: u64 = 4096;
 /// Records a partial stands for, on average, from which on folding pays.
 const RECORDS_PER_PARTIAL_MIN: u64 = 8;
 /// Folding that did not pay is not tried again for so many times the window ends that the trial
@@ -68,6 +70,11 @@ pub(super) struct LocalFold<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     /// Window ends to let pass before folding is tried again, and how many times a trial's.
     rest: u32,
     rest_factor: u32,
+    /// Whether folding has paid since it was last begun.
+    proven: bool,
+    /// Rows at the last window's end, and between the last two.
+    rows_at_cut: u64,
+    rows_per_cut: u64,
 }
 
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
@@ -84,6 +91,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
             cuts: 0,
             rest: 0,
             rest_factor: REST_FACTOR,
+            proven: false,
+            rows_at_cut: 0,
+            rows_per_cut: 0,
         }
     }
 
@@ -136,14 +146,17 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
     }
 
     /// The watermark passed a window's end: rows from `on_time_from` on are on time now.
-    /// `false` when nothing is in hand, so that the lanes may hear of it at once.
+    /// `rows` have been taken since the start. `false` when nothing is in hand, so that the lanes
+    /// may hear of it at once.
     pub(super) fn cut(
         &mut self,
         on_time_from: i64,
         watermark: Watermark,
+        rows: u64,
         then: (Watermark, MonotonicNanos),
     ) -> bool {
         self.on_time_from = on_time_from;
+        self.rows_per_cut = rows - std::mem::replace(&mut self.rows_at_cut, rows);
         self.decide();
         if self.combiner.records() == 0 {
             return false;
@@ -160,8 +173,11 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
         }
     }
 
-    /// Lets all leave if it has grown too large.
+    /// Keeps what is in hand within bounds, and ends a trial that promises nothing.
     pub(super) fn bound(&mut self, watermark: Watermark) {
+        if self.folds && !self.proven && self.setting == Combining::Auto {
+            self.look_at_trial();
+        }
         if std::mem::take(&mut self.full) || self.combiner.bytes() > COMBINED_BYTES_MAX {
             self.flush_all(watermark);
         }
@@ -184,16 +200,31 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> LocalFold<K, A, Row> {
         let (records, partials) =
             (left.records - self.sampled.records, left.partials - self.sampled.partials);
         if partials >= SAMPLE_PARTIALS || self.cuts >= SAMPLE_CUTS {
-            let pays = records >= partials * RECORDS_PER_PARTIAL_MIN;
-            self.folds = pays;
-            (self.rest, self.rest_factor) = match pays {
-                true => (0, REST_FACTOR),
-                false => {
-                    let longer = (self.rest_factor * 4).min(REST_FACTOR_MAX);
-                    (self.cuts * self.rest_factor, longer)
-                }
-            };
+            match records >= partials * RECORDS_PER_PARTIAL_MIN {
+                true => (self.proven, self.rest_factor) = (true, REST_FACTOR),
+                false => self.give_up(),
+            }
             self.begin_sample();
+        }
+    }
+
+    /// Folding does not pay. It is tried again later.
+    fn give_up(&mut self) {
+        (self.folds, self.proven) = (false, false);
+        self.rest = self.cuts.max(1) * self.rest_factor;
+        self.rest_factor = (self.rest_factor * 4).min(REST_FACTOR_MAX);
+    }
+
+    /// Where eight records of a key come to a slice, its first quarter holds more than two of
+    /// each key that came.
+    fn look_at_trial(&mut self) {
+        let records = self.combiner.records();
+        if records < SAMPLE_RECORDS_MIN {
+            return;
+        }
+        let (slices, partials) = self.combiner.held();
+        if records * 4 >= self.rows_per_cut * slices as u64 && records < partials * 2 {
+            self.give_up();
         }
     }
 

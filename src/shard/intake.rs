@@ -393,7 +393,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
                 let now = clock.now();
                 let thresholds = self.spec.thresholds(advances, self.rules.tick);
                 let on_time_from = thresholds.partly_late_before;
-                match self.fold.cut(on_time_from, watermark, (advances, now)) {
+                match self.fold.cut(on_time_from, watermark, self.tally.rows, (advances, now)) {
                     true => round.close(watermark, false, 0),
                     false => round.close(advances, true, now.0),
                 }

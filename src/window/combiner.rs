@@ -181,6 +181,11 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Combiner<K, A, Row> {
         Some(Leaving { start, pane, next: 0 })
     }
 
+    /// Slices that it holds, and the partials in them.
+    pub fn held(&self) -> (usize, u64) {
+        (self.slices.len(), self.slices.iter().map(|cells| cells.keys() as u64).sum())
+    }
+
     /// Records that it holds.
     pub fn records(&self) -> u64 {
         self.records

@@ -120,6 +120,11 @@ impl<T: Content> Slices<T> {
         self.spare.push(pane);
     }
 
+    /// What the open slices hold.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.open.values().map(|pane| self.pane(*pane))
+    }
+
     /// Slices open.
     pub(super) fn len(&self) -> usize {
         self.open.len()
@@ -127,6 +132,6 @@ impl<T: Content> Slices<T> {
 
     /// Memory of the open slices in bytes, about.
     pub(super) fn bytes(&self) -> usize {
-        self.open.values().map(|pane| self.pane(*pane).bytes()).sum()
+        self.iter().map(T::bytes).sum()
     }
 }
