@@ -279,7 +279,9 @@ fn stats_are_said_again_and_again() {
     live.write("t,k\n");
     for _ in 0..3 {
         let line = live.errors.wait_for(" records/s, ");
-        for part in ["tidewheel: ", " MB/s", "watermark lag", "malformed 0", "close p50"] {
+        for part in
+            ["tidewheel: ", " MB/s", "watermark lag", "malformed 0", "fullest lane", "closes, p50"]
+        {
             assert!(line.contains(part), "{line}");
         }
     }

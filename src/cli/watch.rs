@@ -158,11 +158,10 @@ mod tests {
             ((*name).to_owned(), counts)
         };
         let shard = ShardCounts { watermark: merged, live_keys, ..ShardCounts::default() };
-        Metrics {
-            sources: sources.iter().map(source).collect(),
-            shards: vec![shard],
-            ..Metrics::default()
-        }
+        let mut metrics = Metrics::default();
+        metrics.sources = sources.iter().map(source).collect();
+        metrics.shards = vec![shard];
+        metrics
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::cpu::Bell;
 use crate::frame::{Frame, HEADER_WORDS};
 use crate::metrics::LaneMeter;
 use crate::ring::{Consumer, LocalRing};
+use crate::time::Watermark;
 use std::sync::Arc;
 
 /// Where a lane ends.
@@ -69,6 +70,7 @@ impl Inbox {
     ) {
         let lane = &mut self.lanes[lane];
         lane.meter.received.add(records);
+        lane.meter.taken_bytes.add(words as u64 * 8);
         match &mut lane.end {
             LaneEnd::Ring(consumer, bell) => {
                 consumer.release(words);
@@ -76,6 +78,14 @@ impl Inbox {
             }
             LaneEnd::Local(at) => locals[*at].release(words),
         }
+    }
+
+    /// Says where a lane stands: its watermark, and whether it is idle.
+    #[inline]
+    pub fn note(&self, lane: usize, watermark: Watermark, idle: bool) {
+        let meter = &self.lanes[lane].meter;
+        meter.watermark.set(watermark.to_raw());
+        meter.idle.set(u64::from(idle));
     }
 
     /// Whether the source of a lane went away without saying that it was done.

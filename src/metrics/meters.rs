@@ -122,6 +122,16 @@ meter! {
         routed: Counter,
         /// Records that the shard took.
         received: Counter,
+        /// Bytes of frames that the source sent.
+        sent_bytes: Counter,
+        /// Bytes of frames that the shard took.
+        taken_bytes: Counter,
+        /// Bytes that the lane holds at most.
+        capacity_bytes: Counter,
+        /// The lane's watermark, as the shard knows it.
+        watermark: Gauge,
+        /// One while the shard takes the lane for idle, so that it holds nothing back.
+        idle: Counter,
     }
 }
 
@@ -243,6 +253,7 @@ impl MeterBoard {
             shards: self.shards.iter().map(|meter| meter.read()).collect(),
             sinks: self.sinks.iter().map(|meter| meter.read()).collect(),
             close: super::snapshot::CloseLatency::of(&close),
+            closes: Some(close),
         }
     }
 }

@@ -31,6 +31,19 @@ pub struct SourceCounts {
 pub struct LaneCounts {
     pub routed: u64,
     pub received: u64,
+    pub sent_bytes: u64,
+    pub taken_bytes: u64,
+    pub capacity_bytes: u64,
+    pub watermark: i64,
+    pub idle: u64,
+}
+
+impl LaneCounts {
+    /// How full the lane is, from 0 to 1. A lane that stays full is where backpressure begins.
+    pub fn fill(&self) -> f64 {
+        let held = self.sent_bytes.saturating_sub(self.taken_bytes);
+        held as f64 / self.capacity_bytes.max(1) as f64
+    }
 }
 
 /// What a shard had counted.
@@ -95,7 +108,7 @@ impl CloseLatency {
 }
 
 /// What an engine had counted at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Since the engine was opened.
     pub elapsed: Duration,
@@ -109,6 +122,8 @@ pub struct Metrics {
     pub sinks: Vec<SinkCounts>,
     /// How long closes took, over all shards.
     pub close: CloseLatency,
+    /// All of these latencies; none before the first snapshot.
+    pub(super) closes: Option<Histogram<u64>>,
 }
 
 impl Metrics {
@@ -169,6 +184,22 @@ impl Metrics {
         let highest = self.sources.iter().map(|(_, source)| source.max_time).max()?;
         let lag = highest.saturating_sub(slowest.watermark).max(0);
         Some((name, Duration::from_nanos(lag.unsigned_abs())))
+    }
+
+    /// How long closes took since an earlier moment.
+    pub fn close_since(&self, earlier: &Self) -> CloseLatency {
+        let Some(mut closes) = self.closes.clone() else {
+            return self.close;
+        };
+        if let Some(before) = &earlier.closes {
+            closes.subtract(before).expect("the later one holds all of the earlier one");
+        }
+        CloseLatency::of(&closes)
+    }
+
+    /// How full the fullest lane is, from 0 to 1.
+    pub fn fullest_lane(&self) -> f64 {
+        self.lanes.iter().map(LaneCounts::fill).fold(0.0, f64::max)
     }
 
     /// How fast it went since an earlier moment.
@@ -238,22 +269,25 @@ impl Metrics {
     pub fn line_since(&self, earlier: &Self) -> String {
         let rates = self.since(earlier);
         let lag = self.slowest_source().map_or(Duration::ZERO, |(_, lag)| lag);
+        let close = self.close_since(earlier);
         let micros = |nanos: u64| nanos as f64 / 1e3;
         let in_flight: u64 =
             self.lanes.iter().map(|lane| lane.routed.saturating_sub(lane.received)).sum();
         format!(
-            "{:.0} records/s, {:.1} MB/s, watermark lag {lag:.1?}, in flight {in_flight}, late {}, \
-             malformed {}, busy {:.0} %, blocked {:.0} %, close p50 {:.1} µs p99 {:.1} µs p99.99 \
-             {:.1} µs",
+            "{:.0} records/s, {:.1} MB/s, watermark lag {lag:.1?}, in flight {in_flight}, fullest \
+             lane {:.0} %, late {}, malformed {}, busy {:.0} %, blocked {:.0} %, {} closes, p50 \
+             {:.1} µs p99 {:.1} µs p99.99 {:.1} µs",
             rates.records_per_second,
             rates.bytes_per_second / 1e6,
+            self.fullest_lane() * 100.0,
             self.late(),
             self.malformed(),
             rates.busy * 100.0,
             rates.blocked * 100.0,
-            micros(self.close.p50),
-            micros(self.close.p99),
-            micros(self.close.p99_99),
+            close.count,
+            micros(close.p50),
+            micros(close.p99),
+            micros(close.p99_99),
         )
     }
 }

@@ -62,3 +62,32 @@ fn latencies_are_read_while_they_are_recorded() {
     assert_eq!(close.count, 100_000);
     assert!((49_900..=50_100).contains(&close.p50), "{close:?}");
 }
+
+#[test]
+fn latencies_of_an_interval_are_those_of_the_interval() {
+    let board = board();
+    let mut writer = board.latency_writer(0);
+    (0..10).for_each(|_| writer.record(1_000, MonotonicNanos(0)));
+    writer.publish_last();
+    let earlier = board.snapshot();
+    assert_eq!(earlier.close_since(&Default::default()).count, 10);
+    (0..5).for_each(|_| writer.record(9_000_000, MonotonicNanos(0)));
+    writer.publish_last();
+    let now = board.snapshot();
+    let interval = now.close_since(&earlier);
+    assert_eq!((now.close.count, interval.count), (15, 5));
+    assert!(interval.p50 > 8_900_000 && now.close.p50 < 1_100, "{interval:?}");
+}
+
+#[test]
+fn a_lane_says_how_full_it_is() {
+    let board = board();
+    let lane = board.lane(0, 1);
+    lane.capacity_bytes.set(1_000);
+    lane.sent_bytes.set(700);
+    lane.taken_bytes.set(200);
+    let metrics = board.snapshot();
+    assert_eq!(metrics.lanes[1].fill(), 0.5);
+    assert_eq!(metrics.fullest_lane(), 0.5);
+    assert!(metrics.line_since(&Default::default()).contains("fullest lane 50 %"));
+}

@@ -183,7 +183,9 @@ where
             }
         };
         let stamp = header.stamp;
+        let (advances, is_idle) = (header.advances(), header.kind() == Some(FrameKind::Idle));
         inbox.release(lane, words, records, locals);
+        inbox.note(lane, advances, is_idle);
         meter.frames.add(1);
         if let Some(watermark) = moved {
             self.advance(watermark, stamp);
