@@ -689,3 +689,31 @@ fn a_time_in_the_far_future() {
         "2200-01-01 00:00:00.000,2200-01-01 01:00:00.000,a,1,1",
     ]);
 }
+
+#[test]
+fn an_output_that_is_an_input_or_the_other_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, link, new) = (path("in.csv"), path("link.csv"), path("new.csv"));
+    let rows = "t,k\n2013-01-01 05:00:00,a\n";
+    std::fs::write(&input, rows).unwrap();
+    std::os::unix::fs::symlink(&input, &link).unwrap();
+    let refused = |more: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+            .args(["agg", &input, "--time", "t", "--window", "1h", "--agg", "count"])
+            .args(more)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert_eq!(std::fs::read_to_string(&input).unwrap(), rows, "the input is as it was");
+        errors
+    };
+    for more in [["--output", &input], ["--output", &link], ["--late", &input]] {
+        let errors = refused(&more);
+        assert!(errors.contains("would be overwritten") && errors.contains("another"), "{errors}");
+    }
+    let errors = refused(&["--output", &new, "--late", &new]);
+    assert!(errors.contains("give each a file of its own"), "{errors}");
+    assert!(!std::path::Path::new(&new).exists(), "nothing was opened");
+}

@@ -2,7 +2,7 @@
 
 use super::args::Agg;
 use super::exit::Failure;
-use super::output::Outputs;
+use super::output::{Outputs, refuse_overwriting};
 use super::watch::Watch;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
+    refuse_overwriting(arguments)?;
     let inputs = arguments.files.iter().map(|path| match path.as_os_str() == OsStr::new("-") {
         true => Input::Stdin,
         false => Input::File(path.clone()),

@@ -4,6 +4,8 @@ use super::args::{Agg, OutputFormat};
 use super::exit::Failure;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use tidewheel::record::ColumnRow;
 use tidewheel::sink::{LateRecord, WindowResult};
 use tidewheel::text::aggregates::ColumnValues;
@@ -19,6 +21,42 @@ pub(crate) struct Outputs {
 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| Failure::Io(format!("{}: {error}", path.display())))
+}
+
+/// The regular file that a path leads to, whatever it is called: its device and number.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Refuses to write over what is read, or two things into one file. Nothing is opened yet.
+pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
+    let outputs = [("--output", &arguments.output), ("--late", &arguments.late)];
+    for (flag, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)))
+    {
+        for input in &arguments.files {
+            let read = if input.as_os_str() == "-" { Path::new("/dev/stdin") } else { input };
+            if identity(path).is_some_and(|file| identity(read) == Some(file)) {
+                return Err(Failure::Usage(format!(
+                    "{flag} {} is the input {}, and would be overwritten before it is read; \
+                     name another file",
+                    path.display(),
+                    input.display()
+                )));
+            }
+        }
+    }
+    match (&arguments.output, &arguments.late) {
+        (Some(output), Some(late))
+            if output == late || identity(output).is_some_and(|it| identity(late) == Some(it)) =>
+        {
+            Err(Failure::Usage(format!(
+                "--output and --late are both {}; give each a file of its own",
+                output.display()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Outputs {
