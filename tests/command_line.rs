@@ -248,6 +248,14 @@ fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
 }
 
 #[test]
+fn what_is_a_jump_does_not_depend_on_the_batch() {
+    let seconds: String = (0..11).map(|n| format!("{n}\n")).collect();
+    let base = ["agg", "-", "--time", "t", "--time-unit", "s", "--window", "1h", "--agg", "count"];
+    let out = answer(&[&base[..], &["--max-jump", "5s"]].concat(), &format!("t\n{seconds}"));
+    assert!(out.ends_with(",11\n"), "{out}");
+}
+
+#[test]
 fn the_doctor_reports() {
     let output = tidewheel(&["doctor", "--format", "json"], b"");
     assert!(output.status.success());

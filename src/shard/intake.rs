@@ -401,17 +401,22 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             } else {
                 round.close(advances, false, 0);
             }
-            match filled {
-                Filled::Jump => self.hold_out(),
-                Filled::TooLarge(bytes) => {
-                    let record = self.position;
-                    self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
-                }
-                Filled::Cut | Filled::Spent | Filled::NoRoom => {}
+            self.note_filled(filled);
+        }
+    }
+
+    /// What is to be done about the row at which a round was left.
+    fn note_filled(&mut self, filled: Filled) {
+        match filled {
+            Filled::Jump => self.hold_out(),
+            Filled::TooLarge(bytes) => {
+                let record = self.position;
+                self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
             }
-            if self.gate.is_some() {
-                self.jump_limit = self.gate.as_ref().map_or(i64::MAX, |gate| gate.limit(self.max));
-            }
+            Filled::Cut | Filled::Spent | Filled::NoRoom => {}
+        }
+        if let Some(gate) = &self.gate {
+            self.jump_limit = gate.limit(self.max);
         }
     }
 
@@ -424,10 +429,15 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             .saturating_add(self.rules.out_of_order.as_nanos());
     }
 
-    /// The next row of the batch is a jump: the gate decides.
+    /// The next row of the batch is a jump, as far as was known when the round began: the gate
+    /// decides, unless the rows since then have moved the limit past it.
     fn hold_out(&mut self) {
         let batch = self.source.batch();
         let row = self.schema.row(batch, self.next);
+        let limit = self.gate.as_ref().map_or(i64::MAX, |gate| gate.limit(self.max));
+        if self.schema.event_time(row).as_nanos() <= limit {
+            return;
+        }
         let mut words = vec![0; self.schema.stride_words()];
         let mut tail = Vec::new();
         self.schema.lay(row, self.schema.heap(batch), &mut words, &mut tail);

@@ -139,7 +139,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Combiner<K, A, Row> {
         Flow::Taken
     }
 
-    /// Lets the slices out that start before a moment. [`Firing::Blocked`] when a partial was
+    /// Lets the slices out that start before a moment; all of them when it is `i64::MAX`. [`Firing::Blocked`] when a partial was
     /// not taken; it is offered first the next time.
     pub fn drain(
         &mut self,
@@ -174,7 +174,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Combiner<K, A, Row> {
     fn next_leaving(&mut self, before: i64) -> Option<Leaving> {
         let slice = self.slices.first()?;
         let start = self.spec.slice_start(slice);
-        if start >= before {
+        if start >= before && before != i64::MAX {
             return None;
         }
         let pane = self.slices.close(slice)?;

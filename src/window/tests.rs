@@ -436,3 +436,20 @@ fn a_limit_is_an_error_that_says_how_to_mend_it() {
     assert!(add(&mut store, &[row(1, 1), row(11, 1)]).is_ok());
     assert_eq!(add(&mut store, &[row(21, 1)]), Err(StoreError::OpenSlices { max: 2 }));
 }
+
+#[test]
+fn all_leaves_a_combiner_whatever_its_time() {
+    let spec = WindowSpec::tumbling(Span::from_nanos(7)).unwrap();
+    let mut combiner = OneCombiner::new(spec, Probe { invertible: false });
+    for time in [i64::MIN, -1, 0, i64::MAX] {
+        let row = Row { time, value: 1, key: 1 };
+        let taken = combiner.fold(&Typed::new(), (&row, &[]), SourceSequence::default());
+        assert_eq!(taken, Flow::Taken);
+    }
+    let mut left = 0;
+    let firing = combiner.drain(i64::MAX, &mut |partial| {
+        left += partial.records;
+        Flow::Taken
+    });
+    assert_eq!((firing, left, combiner.records()), (Firing::Done, 4, 0));
+}
