@@ -139,8 +139,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Combiner<K, A, Row> {
         Flow::Taken
     }
 
-    /// Lets the slices out that start before a moment; all of them when it is `i64::MAX`. [`Firing::Blocked`] when a partial was
-    /// not taken; it is offered first the next time.
+    /// Lets the slices out that start before a moment; all of them when it is `i64::MAX`.
+    /// [`Firing::Blocked`] when a partial was not taken; it is offered first the next time.
     pub fn drain(
         &mut self,
         before: i64,
