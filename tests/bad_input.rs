@@ -2,9 +2,12 @@
 //! and the exit code.
 #![cfg(feature = "cli")]
 
+mod command;
+
+use command::start;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use tempfile::TempDir;
 
 /// How a run ended.
@@ -50,16 +53,6 @@ impl Run {
     fn writes_nothing(&self) {
         assert_eq!(self.out, "");
     }
-}
-
-fn start(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_tidewheel"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts")
 }
 
 fn finish(child: Child) -> Run {

@@ -2,25 +2,20 @@
 //! codes.
 #![cfg(feature = "cli")]
 
+mod command;
 mod common;
 
 use common::{assert_same_bag, bag, text_of};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn tidewheel(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
+    let mut child = command::start(arguments);
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();
     // A command that refuses its flags reads nothing.
@@ -253,6 +248,23 @@ fn what_is_a_jump_does_not_depend_on_the_batch() {
     let base = ["agg", "-", "--time", "t", "--time-unit", "s", "--window", "1h", "--agg", "count"];
     let out = answer(&[&base[..], &["--max-jump", "5s"]].concat(), &format!("t\n{seconds}"));
     assert!(out.ends_with(",11\n"), "{out}");
+}
+
+#[test]
+fn times_at_the_very_end_of_what_a_time_can_say_count() {
+    let micros = "t,k\n1,a\n9223372036854775,a\n9223372036854775,b\n9223372036854775,b\n";
+    let nanos = "t,k\n1,a\n9223372036854775806,a\n9223372036854775806,b\n9223372036854775806,b\n";
+    for (unit, window, input) in [("us", "1h", micros), ("ns", "1s", nanos)] {
+        for shards in ["1", "2"] {
+            let arguments = ["agg", "-", "--time", "t", "--time-unit", unit, "--key", "k"];
+            let more = ["--agg", "count", "--window", window, "--shards", shards];
+            let out = answer(&[&arguments[..], &more].concat(), input);
+            let counts: Vec<_> = bag(&out).into_keys().map(|row| row[2..].join(" ")).collect();
+            assert_eq!(counts.len(), 3, "{out}");
+            assert_eq!(counts.iter().filter(|row| row.starts_with('a')).count(), 2, "{out}");
+            assert!(out.contains(",b,2\n") && out.matches(",a,1\n").count() == 2, "{out}");
+        }
+    }
 }
 
 #[test]

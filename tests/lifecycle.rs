@@ -3,6 +3,8 @@
 //! by.
 #![cfg(feature = "cli")]
 
+mod command;
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -86,13 +88,7 @@ struct Ended {
 
 impl Live {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
+        let mut child = command::start(arguments);
         let out = Lines::of(child.stdout.take().expect("a pipe"));
         let errors = Lines::of(child.stderr.take().expect("a pipe"));
         Self { stdin: child.stdin.take(), child: Guard(child), out, errors }
@@ -343,4 +339,21 @@ fn more_keys_than_may_live_are_an_error_that_says_which_limit() {
     live.stdin = None;
     let ended = live.end();
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
+
+#[test]
+fn nobody_to_hear_its_messages_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.csv");
+    let input = folder.path().join("in.csv");
+    std::fs::write(&input, "t,k\n2013-01-01 05:00:00,a\nnonsense,a\n").unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+        .args(["agg", "--time", "t", "--key", "k", "--window", "1h", "--agg", "count"])
+        .args([std::ffi::OsStr::new("--output"), out.as_os_str(), input.as_os_str()])
+        .stderr(full)
+        .status()
+        .unwrap();
+    assert_eq!(ended.code(), Some(0));
+    assert!(std::fs::read_to_string(&out).unwrap().ends_with(",a,1\n"));
 }

@@ -221,6 +221,45 @@ fn records_are_combined_where_it_pays_and_only_there() {
 }
 
 #[test]
+fn a_time_that_is_no_time_ends_nothing_and_is_not_lost() {
+    #[derive(Clone, Copy, Debug, tidewheel::Pod, tidewheel::Zeroable)]
+    #[repr(C)]
+    struct Event {
+        at: tidewheel::EventTime,
+        key: u64,
+    }
+    impl Record for Event {
+        type Key = u64;
+        fn event_time(&self) -> tidewheel::EventTime {
+            self.at
+        }
+        fn key(&self) -> u64 {
+            self.key
+        }
+    }
+    for combining in [Combining::Always, Combining::Never] {
+        // Bytes may hold what no time says.
+        let raw = |nanos: i64| Event { at: bytemuck::cast(nanos), key: 1 };
+        let records = vec![raw(0), raw(i64::MAX), raw(i64::MAX), raw(i64::MAX - 1)];
+        let counted = Arc::new(Mutex::new(0));
+        let seen = Arc::clone(&counted);
+        let engine = Stream::of(MemorySource::new(records))
+            .out_of_order(Span::from_nanos(5))
+            .window(WindowSpec::tumbling(Span::from_nanos(7)).unwrap())
+            .aggregate(Count)
+            .for_each(move |result| *seen.lock().unwrap() += result.value)
+            .shards(2)
+            .combining(combining)
+            .open()
+            .unwrap();
+        let metrics = engine.start().unwrap().join().unwrap();
+        assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+        assert_eq!(*counted.lock().unwrap() + metrics.late(), 4, "{combining:?}");
+        assert_eq!(metrics.late(), 0);
+    }
+}
+
+#[test]
 fn filter_map_and_flat_map_come_before_the_windows() {
     let records = Workload::uniform(5, 20_000).generate();
     let mut expected: BTreeMap<u32, (u64, i128)> = BTreeMap::new();

@@ -61,11 +61,11 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
 
 fn tell(notice: Notice) {
     match notice {
-        Notice::Malformed(malformed) => eprintln!("tidewheel: malformed: {malformed}"),
-        Notice::Waiting { name } => eprintln!(
-            "tidewheel: {name} has brought too few records yet to know its columns' types; \
+        Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
+        Notice::Waiting { name } => super::say(&format!(
+            "{name} has brought too few records yet to know its columns' types; \
              --type COL=i64 or f64 would start at once"
-        ),
+        )),
         _ => {}
     }
 }
@@ -203,15 +203,15 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
                 let mut stamp = Vec::new();
                 tidewheel::text::push_stamp(&mut stamp, time);
                 let stamp = String::from_utf8_lossy(&stamp);
-                eprintln!(
-                    "tidewheel: {source}: a record of {stamp} is far ahead of all others and no \
+                super::say(&format!(
+                    "{source}: a record of {stamp} is far ahead of all others and no \
                      other confirmed that time (--max-jump); it was left out"
-                );
+                ));
             }
-            DeadLetter::TooLarge { source, record, bytes } => eprintln!(
-                "tidewheel: {source}: record {record} takes {bytes} bytes, more than fits; it was \
+            DeadLetter::TooLarge { source, record, bytes } => super::say(&format!(
+                "{source}: record {record} takes {bytes} bytes, more than fits; it was \
                  left out"
-            ),
+            )),
             _ => {}
         }
     }

@@ -89,6 +89,6 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
             return ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX));
         }
     };
-    eprintln!("tidewheel: {text}");
+    super::say(&text);
     ExitCode::from(code)
 }

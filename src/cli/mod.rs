@@ -9,7 +9,13 @@ mod watch;
 
 use args::{Arguments, Command};
 use clap::Parser;
+use std::io::Write;
 use std::process::ExitCode;
+
+/// Says a line on standard error. Whether anyone can hear it does not change what the command does.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "tidewheel: {line}");
+}
 
 /// Parses the command line, runs it and says how it ended.
 pub(crate) fn run() -> ExitCode {

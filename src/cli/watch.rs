@@ -47,8 +47,8 @@ impl Watch {
     /// Says a line, above the bar if there is one.
     pub(crate) fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("tidewheel: {line}")),
-            None => eprintln!("tidewheel: {line}"),
+            Some(bar) => bar.suspend(|| super::say(line)),
+            None => super::say(line),
         }
     }
 
@@ -80,8 +80,8 @@ impl Watch {
         let seconds = metrics.elapsed.as_secs_f64().max(1e-9);
         let dropped = metrics.filtered() + metrics.dead_letters() - metrics.malformed();
         let unconfirmed = metrics.dead_letters() - metrics.malformed();
-        eprintln!(
-            "tidewheel: {}{} records in, {} results, {} late, {dropped} dropped ({} filtered, \
+        super::say(&format!(
+            "{}{} records in, {} results, {} late, {dropped} dropped ({} filtered, \
              {unconfirmed} unusable), {} malformed, {:.0} records/s in {seconds:.2} s",
             if interrupted { "interrupted: " } else { "" },
             metrics.records_in(),
@@ -90,21 +90,21 @@ impl Watch {
             metrics.filtered(),
             metrics.malformed(),
             metrics.records_in() as f64 / seconds,
-        );
+        ));
         if metrics.partly_late() > 0 {
-            eprintln!(
-                "tidewheel: {} records were late for some of their windows and count in the rest",
+            super::say(&format!(
+                "{} records were late for some of their windows and count in the rest",
                 metrics.partly_late()
-            );
+            ));
         }
         if metrics.malformed() > 0 {
-            eprintln!(
-                "tidewheel: warning: {} malformed records were left out (--strict stops at the \
+            super::say(&format!(
+                "warning: {} malformed records were left out (--strict stops at the \
                  first)",
                 metrics.malformed()
-            );
+            ));
         }
-        eprintln!("tidewheel: ledger: {}", metrics.ledger());
+        super::say(&format!("ledger: {}", metrics.ledger()));
     }
 }
 

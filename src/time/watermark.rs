@@ -15,10 +15,12 @@ impl Watermark {
     /// Promises that nothing more will come.
     pub const END: Self = Self(i64::MAX);
 
-    /// The watermark that promises no more records at or before `time`.
+    /// The watermark that promises no more records at or before `time`. Bytes read as a time may
+    /// hold the two outermost values, which no time says; they are taken for the nearest that one
+    /// does.
     #[inline]
     pub const fn at(time: EventTime) -> Self {
-        Self(time.as_nanos())
+        Self(EventTime::from_nanos(time.as_nanos()).as_nanos())
     }
 
     /// The watermark of a partition whose highest time is `max` and whose records come at most
@@ -50,11 +52,17 @@ impl Watermark {
 
     /// The first moment that records may still come for: a window that ends at or before it is
     /// closed. It is the watermark plus one `tick`, the resolution of the stream's timestamps.
+    /// The outermost values are those of `START` and `END` alone: only the end closes a window that
+    /// ends beyond all times.
     #[inline]
     pub const fn horizon(self, tick: Span) -> i64 {
         match self {
             Self::START => i64::MIN,
-            Self(nanos) => nanos.saturating_add(tick.as_nanos()),
+            Self::END => i64::MAX,
+            Self(nanos) => match nanos.saturating_add(tick.as_nanos()) {
+                i64::MAX => i64::MAX - 1,
+                horizon => horizon,
+            },
         }
     }
 
