@@ -13,14 +13,14 @@ use crate::frame::Extras;
 use crate::limits::{PARTITIONS_MAX, RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::metrics::{LaneMeter, MeterBoard};
 use crate::operator::Stage;
-use crate::record::{Schema, ShardIndex};
+use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Combining, Intake, IntakeParts, Shard, ShardParts};
 use crate::time::{Clock, SystemClock};
 use crate::window::{StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
 
-/// Keys' words and a frame's header beside a partial: what a result takes more than its partial.
+/// What a row of results takes beside its key and its partial, a frame's header too.
 const RESULT_BYTES_BESIDE: usize = 1024;
 
 /// A pipeline that has been checked.
@@ -40,7 +40,9 @@ where
         let shards = pipeline.shards.unwrap_or_else(|| Topology::detect().cpu_count());
         let out = pipeline.stream.stage.out(&pipeline.stream.schema);
         let row = out.stride_words() * 8;
-        let partial = size_of::<A::Partial>();
+        // A result and a slice's partial are a row that has both.
+        let key = <<P::Out as Schema>::Key as KeyKind>::words() * 8;
+        let partial = size_of::<A::Partial>() + key;
         match () {
             () if sources == 0 => Err(OpenError::NoSource),
             () if sources > PARTITIONS_MAX => Err(OpenError::TooManySources(sources)),
@@ -69,6 +71,7 @@ fn lanes(board: &MeterBoard, bells: &[Bell], sources: usize) -> (Vec<Starts>, Ve
         let home = source % shards;
         for shard in 0..shards {
             let meter = board.lane(source, shard);
+            meter.capacity_bytes.set(words as u64 * 8);
             let (start, end) = if shard == home {
                 (LaneStart::Local, LaneEnd::Local(source / shards))
             } else {

@@ -29,10 +29,10 @@ pub enum OpenError {
         bytes: usize,
     },
     /// A result that fits no frame.
-    #[error("an aggregate of {bytes} bytes is longer than the {max} that a frame takes",
+    #[error("a key and its aggregate of {bytes} bytes are longer than the {max} that a frame takes",
         max = limits::RECORD_BYTES_MAX)]
     PartialTooLong {
-        /// Bytes of a partial aggregate.
+        /// Bytes of a key and a partial aggregate.
         bytes: usize,
     },
 }

@@ -67,12 +67,7 @@ pub struct Round<'r> {
 impl Router {
     /// Joins a source to its lanes, in the order of the shards.
     pub fn new(routing: Routing, starts: Vec<(LaneStart, Arc<LaneMeter>)>) -> Self {
-        let lane = |(start, meter): (_, Arc<LaneMeter>)| {
-            if let LaneStart::Ring(producer, _) = &start {
-                meter.capacity_bytes.set(producer.capacity() as u64 * 8);
-            }
-            Lane { start, tail: Tail::default(), rows: 0, meter }
-        };
+        let lane = |(start, meter)| Lane { start, tail: Tail::default(), rows: 0, meter };
         Self { routing, lanes: starts.into_iter().map(lane).collect(), open: Vec::new() }
     }
 
@@ -114,7 +109,6 @@ impl Router {
                 LaneStart::Ring(producer, bell) => (producer.claim(FRAME_WORDS_MAX), Some(&*bell)),
                 LaneStart::Local => {
                     let ring = local.take().expect("a source shares one lane with its core");
-                    lane.meter.capacity_bytes.set(ring.capacity() as u64 * 8);
                     (ring.claim(FRAME_WORDS_MAX), None)
                 }
             };

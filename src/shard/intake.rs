@@ -509,8 +509,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Destination<S> for Folding<'_, '_, S::Key,
     }
 }
 
-/// What is in hand: records that were held out and are admitted now, and before there is none of
-/// them nothing else, then a batch.
+/// What is in hand: records that were held out and are admitted now, which go first, and a batch.
 struct InHand<'h, S: Schema> {
     batch: S::Batch<'h>,
     next: &'h mut usize,

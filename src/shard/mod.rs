@@ -1,5 +1,7 @@
 //! The roles that own a core: the intake, which reads and routes, and the shard, which owns keys.
 //!
+//! An intake may fold records itself and send what they came to (`combining`).
+//!
 //! May use every room below. A shard is a deterministic machine over its inbound frames: it does
 //! no I/O and reads no clock but to measure. One step, in order:
 //!
