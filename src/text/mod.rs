@@ -19,7 +19,6 @@ mod plan;
 mod predicate;
 pub mod render;
 mod rows;
-mod stamp;
 mod timestamp;
 mod value;
 
@@ -30,9 +29,10 @@ pub use malformed::Malformed;
 pub use open::{Input, Opened, open};
 pub use plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
 pub use predicate::FilterError;
-pub use stamp::push_stamp;
 pub use timestamp::{ParseTimeError, TimeUnit, TimestampReader};
 pub use value::Value;
+
+pub use crate::time::push_stamp;
 
 #[cfg(test)]
 mod tests;
