@@ -666,7 +666,7 @@ fn a_time_in_the_far_future() {
         .says(
             0,
             &[
-                "stdin: a record of 2200-01-01 00:00:00.000 is far ahead of all others",
+                "stdin: record 21 (malformed ones not counted) is of 2200-01-01 00:00:00.000, far",
                 "--max-jump",
                 " 0 late, 1 dropped (0 filtered, 1 unusable)",
             ],
@@ -681,6 +681,17 @@ fn a_time_in_the_far_future() {
         &ONE.replace("a,1,1", "a,20,20"),
         "2200-01-01 00:00:00.000,2200-01-01 01:00:00.000,a,1,1",
     ]);
+}
+
+#[test]
+fn a_time_in_the_far_future_far_into_the_input() {
+    let of = |second: usize| format!("2013-01-01 05:{:02}:{:02},a,1\n", second / 60, second % 60);
+    let seconds = |range: std::ops::Range<usize>| range.map(of).collect::<String>();
+    let far = "2200-01-01 00:00:00,a,1\n";
+    let records = [HEADER, &seconds(0..2_000), "noon,a,1\n", far, &seconds(2_000..2_050)].concat();
+    piped("csv", &["--max-jump", "1d"], records.as_bytes())
+        .says(0, &["stdin:2002:1: column 't' holds 'noon'", "stdin: record 2001 (malformed ones"])
+        .results(&[&ONE.replace("a,1,1", "a,2050,2050")]);
 }
 
 #[test]

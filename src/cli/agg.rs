@@ -199,15 +199,10 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
             return;
         }
         match letter {
-            DeadLetter::FarFuture { source, time } => {
-                let mut stamp = Vec::new();
-                tidewheel::text::push_stamp(&mut stamp, time);
-                let stamp = String::from_utf8_lossy(&stamp);
-                super::say(&format!(
-                    "{source}: a record of {stamp} is far ahead of all others and no \
-                     other confirmed that time (--max-jump); it was left out"
-                ));
-            }
+            DeadLetter::FarFuture { source, record, time } => super::say(&format!(
+                "{source}: record {record} (malformed ones not counted) is of {time}, far ahead \
+                 of all others, and no other confirmed that time (--max-jump); it was left out"
+            )),
             DeadLetter::TooLarge { source, record, bytes } => super::say(&format!(
                 "{source}: record {record} takes {bytes} bytes, more than fits; it was \
                  left out"
