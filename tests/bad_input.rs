@@ -621,6 +621,8 @@ fn an_aggregate_that_does_not_exist() {
         .says(2, &["at character 7: unknown function 'smu'; did you mean 'sum'?", "\n        ^"])
         .writes_nothing();
     run("median(v)").says(2, &["unknown function 'median'"]);
+    run("count(distinct v)")
+        .says(2, &["at character 7: aggregates of distinct values are not built yet", "--key"]);
     run("sum(v").says(2, &["at character"]);
     run("sum(v),sum(v)").says(2, &["sum(v)", "as"]);
 }
