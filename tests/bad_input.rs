@@ -161,11 +161,28 @@ fn an_aggregate_s_column_that_is_not_there() {
 #[test]
 fn a_filter_s_column_that_is_not_there() {
     piped("csv", &["--where", "kk = 'a'"], with_good("").as_bytes())
-        .says(
-            2,
-            &["stdin:1: there is no column 'kk' (the filter); did you mean 'k'?", "are t, k, v."],
-        )
+        .says(2, &["stdin:1: there is no column 'kk' (--where); did you mean 'k'?", "are t, k, v."])
         .writes_nothing();
+}
+
+#[test]
+fn a_text_without_quotes_in_a_filter() {
+    for filter in ["k = AA", "k = \"AA\"", "v > 5 and not (k = AA)"] {
+        piped("csv", &["--where", filter], with_good("").as_bytes())
+            .says(
+                2,
+                &["stdin:1: there is no column 'AA' (--where). Text is written in single quotes: \
+                   k = 'AA'. The columns are t, k, v."],
+            )
+            .writes_nothing();
+    }
+    let (_folder, path) = file("in.jsonl", object("\"a\"", "1"));
+    let path = path.to_str().unwrap();
+    run(&[&["agg", path], &FLAGS[..], &["--where", "k in (AA)"]].concat(), b"")
+        .says(2, &["no column 'AA' (--where). Text is written in single quotes: k IN ('AA')."]);
+    piped("csv", &["--where", "k like A%"], HEADER.as_bytes()).says(2, &["text in single quotes"]);
+    piped("csv", &["--where", "k like AA"], HEADER.as_bytes())
+        .says(2, &["LIKE takes a pattern in single quotes, such as k LIKE 'A%'"]);
 }
 
 #[test]
@@ -459,6 +476,23 @@ fn arrays_and_objects_in_a_json_key() {
         )
         .malformed(3, 3)
         .results(&[ONE]);
+}
+
+#[test]
+fn an_array_or_an_object_in_json_is_a_value_like_any_other_to_a_count() {
+    let records = ["[1, 2]", "{\"a\": 1}", "null", "[]", "5"].map(|value| object("\"a\"", value));
+    let flags = ["agg", "-", "--input-format", "jsonl", "--time", "t", "--window", "1h"];
+    let counted = |more: &[&str]| {
+        let run = run(&[&flags[..], more].concat(), records.join("\n").as_bytes());
+        run.malformed(0, 0);
+        run.out.lines().nth(1).expect("one result").rsplit(',').next().unwrap().to_owned()
+    };
+    assert_eq!(counted(&["--agg", "count(v)"]), "4");
+    assert_eq!(counted(&["--agg", "count", "--where", "v is not null"]), "4");
+    assert_eq!(counted(&["--agg", "count", "--where", "v is null"]), "1");
+    // What a filter compares and a sum adds up is no array.
+    let compared = [&flags[..], &["--agg", "count(v)", "--where", "v > 1 or v is null"]].concat();
+    run(&compared, records.join("\n").as_bytes()).malformed(3, 3);
 }
 
 #[test]

@@ -89,12 +89,7 @@ impl Header {
     fn column(&self, slot: &Slot) -> Result<usize, OpenError> {
         let mut named = (0..).zip(&self.names).filter(|(_, name)| **name == slot.name);
         let Some((column, _)) = named.next() else {
-            return Err(OpenError::UnknownColumn(UnknownColumn {
-                name: self.place(),
-                column: slot.name.clone(),
-                asked_by: slot.asked_by.clone(),
-                columns: self.names.clone(),
-            }));
+            return Err(UnknownColumn::of(slot, self.place(), self.names.clone()).into());
         };
         match named.next() {
             None => Ok(column),
