@@ -262,8 +262,20 @@ fn a_number_that_64_bits_do_not_hold() {
 #[test]
 fn a_column_of_text_where_numbers_are_needed() {
     csv(format!("{HEADER}2013-01-01 05:17:00,a,UA\n"))
-        .says(2, &["stdin:2:23: column 'v' holds 'UA', and sum(v) needs numbers", "count(v)"])
+        .says(2, &[
+            "stdin:2:23: column 'v' holds text, here 'UA', and sum(v) needs numbers; of text there \
+             is count(v); if numbers follow further on, say --type v=f64",
+        ])
         .writes_nothing();
+    // The function is named, not the column of the results.
+    for function in ["sum", "min", "max", "first", "last", "mean", "stddev"] {
+        let aggregates = format!("{function}(k) as total");
+        let flags = ["agg", "-", "--time", "t", "--window", "1h", "--agg", &aggregates];
+        let told = format!("stdin:2:21: column 'k' holds text, here 'a', and {function}(k) needs");
+        run(&flags, with_good("").as_bytes()).says(2, &[&told]).writes_nothing();
+    }
+    piped("csv", &["--type", "v=str"], with_good("").as_bytes())
+        .says(2, &["sum(v) needs numbers, and --type v=str says that 'v' holds text; count(v)"]);
 }
 
 #[test]

@@ -85,13 +85,13 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         match inputs.iter_mut().find(|input| input.name == *name) {
             Some(input) => {
                 if numeric && !input.numeric {
-                    (input.numeric, input.asked_by) = (true, call.name.clone());
+                    (input.numeric, input.asked_by) = (true, call.measure.to_string());
                 }
             }
             None => inputs.push(InputColumn {
                 name: name.clone(),
                 numeric,
-                asked_by: call.name.clone(),
+                asked_by: call.measure.to_string(),
             }),
         }
     }

@@ -45,8 +45,9 @@ pub enum OpenError {
     },
     /// A column that must hold numbers holds none.
     #[error(
-        "{name}:{line}:{at}: column '{column}' holds '{found}', and {asked_by} needs numbers; \
-         count({column}) takes anything, and --type {column}=f64 says that numbers follow"
+        "{name}:{line}:{at}: column '{column}' holds text, here '{found}', and {asked_by} needs \
+         numbers; of text there is count({column}); if numbers follow further on, say \
+         --type {column}=f64, and each text counts as malformed"
     )]
     NotNumeric {
         /// The input.

@@ -213,8 +213,10 @@ impl Opening<'_> {
             Some(DeclaredType::Number(kind)) => return Ok(ColumnKind::Number(kind)),
             Some(DeclaredType::Text) => {
                 return Err(OpenError::Plan(format!(
-                    "{} needs numbers, and --type says that '{}' holds text",
-                    input.asked_by, input.name
+                    "{} needs numbers, and --type {name}=str says that '{name}' holds text; \
+                     count({name}) takes text, and --type {name}=i64 or {name}=f64 says numbers",
+                    input.asked_by,
+                    name = input.name
                 )));
             }
             None => {}
