@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod command;
+#[path = "bad_input/formats.rs"]
+mod formats;
 
 use command::start;
 use std::io::Write;

@@ -101,6 +101,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
     };
     Ok(ReadPlan {
         format,
+        delimiter: arguments.delimiter,
         header,
         time: arguments.time.clone(),
         time_unit: arguments.time_unit,

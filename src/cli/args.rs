@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
-use tidewheel::text::{DeclaredType, InputFormat, NumberKind, TimeUnit};
+use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
 /// Stream processing on one machine: event-time windows over files and streams.
 #[derive(Debug, Parser)]
@@ -96,6 +96,10 @@ pub(crate) struct Agg {
     /// How the input is laid out; by the files' ending, if not given.
     #[arg(long, value_name = "FORMAT", value_parser = parse_input_format)]
     pub(crate) input_format: Option<InputFormat>,
+
+    /// What stands between CSV's fields: ';', or '\t' for a tab.
+    #[arg(long, value_name = "CHAR", default_value = ",")]
+    pub(crate) delimiter: Delimiter,
 
     /// How results are written; a table on a terminal, CSV elsewhere, if not given.
     #[arg(long, value_name = "FORMAT")]

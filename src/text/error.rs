@@ -43,6 +43,17 @@ pub enum OpenError {
         /// What is wrong.
         problem: String,
     },
+    /// The input is not laid out as it was said to be.
+    #[error("{name}:1:1: {problem}")]
+    Format {
+        /// The input.
+        name: String,
+        /// What it looks like, and how to mend it.
+        problem: String,
+    },
+    /// The input is no text.
+    #[error("{0}")]
+    NoText(String),
     /// A column that must hold numbers holds none.
     #[error(
         "{name}:{line}:{at}: column '{column}' holds text, here '{found}', and {asked_by} needs \
@@ -90,9 +101,10 @@ impl OpenError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Io { .. } => ErrorClass::Io,
-            Self::Header { .. } | Self::TimeUnit(_) => ErrorClass::Data,
+            Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) => ErrorClass::Data,
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
+            | Self::Format { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
             | Self::Plan(_) => ErrorClass::Usage,

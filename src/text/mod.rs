@@ -8,6 +8,7 @@ pub mod aggregates;
 mod bytes;
 mod cells;
 mod csv;
+mod delimiter;
 mod error;
 mod infer;
 mod jsonl;
@@ -23,6 +24,7 @@ mod timestamp;
 mod value;
 
 pub use bytes::{Chunk, ChunkSource};
+pub use delimiter::{Delimiter, ParseDelimiterError};
 pub use error::{ErrorClass, OpenError, UnknownColumn};
 pub use kind::{ColumnKind, NumberKind};
 pub use malformed::Malformed;

@@ -105,8 +105,10 @@ pub fn open(
         InputFormat::Csv => opening.finish(bytes?, |input| {
             let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
             CsvRecords::new(match &plan.header {
-                HeaderMode::FirstRecord => Header::in_file(name, slots),
-                HeaderMode::Names(names) => Header::given(name, slots, names.clone()),
+                HeaderMode::FirstRecord => Header::in_file(name, slots, plan.delimiter),
+                HeaderMode::Names(names) => {
+                    Header::given(name, slots, plan.delimiter, names.clone())
+                }
             })
         }),
         InputFormat::JsonLines => {

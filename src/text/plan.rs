@@ -2,6 +2,7 @@
 //!
 //! Uses nothing of the crate.
 
+use super::delimiter::Delimiter;
 use super::malformed::Malformed;
 use super::timestamp::TimeUnit;
 
@@ -50,6 +51,8 @@ pub struct InputColumn {
 pub struct ReadPlan {
     /// How the text is laid out.
     pub format: InputFormat,
+    /// What stands between CSV's fields.
+    pub delimiter: Delimiter,
     /// Where CSV's column names come from.
     pub header: HeaderMode,
     /// The column of event time.

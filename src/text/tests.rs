@@ -43,6 +43,7 @@ fn plan(format: InputFormat) -> ReadPlan {
     };
     ReadPlan {
         format,
+        delimiter: Delimiter::COMMA,
         header: HeaderMode::FirstRecord,
         time: "t".to_owned(),
         time_unit: Some(TimeUnit::Millis),
