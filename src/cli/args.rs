@@ -24,17 +24,51 @@ pub(crate) enum Command {
 }
 
 const EXAMPLES: &str = "\
-Examples:
+Examples, in Tidewheel's repository:
   Flights and delays of each carrier, hour by hour:
-    tidewheel agg departures.csv --time dep_time --key carrier --window 1h \\
+    tidewheel agg examples/data/departures.csv --time dep_time --key carrier --window 1h \\
         --out-of-order 5m --agg 'count,mean(dep_delay),max(dep_delay)'
 
-  The last ten seconds, every second, of JSON Lines from a pipe:
-    producer | tidewheel agg - --input-format jsonl --time ts --time-unit ms --key user \\
-        --window 10s --slide 1s --agg 'count as clicks'
+  Long delays at two airports, of the last six hours, every hour:
+    tidewheel agg examples/data/departures.csv --time dep_time --key origin --window 6h \\
+        --slide 1h --out-of-order 5m --agg 'count as flights,max(dep_delay) as longest' \\
+        --where \"dep_delay > 60 and origin in ('JFK', 'LGA')\"
+
+  Days of JSON Lines from a pipe:
+    tidewheel agg examples/data/departures.csv --time dep_time --key origin --window 1h \\
+        --out-of-order 5m --agg 'count as flights' --format jsonl |
+    tidewheel agg - --input-format jsonl --time window_start --key origin --window 1d \\
+        --out-of-order 1d --agg 'sum(flights),max(flights)'
 
 Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 4 a fault of tidewheel's own, 130 and
 143 after a signal.";
+
+const AGG_HELP: &str = "\
+What to compute: calls with commas between them. 'sum(x) as total' names the column of the \
+results; a name that holds spaces stands in double quotes.
+
+  count                      records
+  count(x)                   values of any column; an empty cell is none
+
+  Of a column of numbers:
+  sum(x), mean(x)            mean is also called avg
+  min(x), max(x)
+  first(x), last(x)          in event time; also called first_value, last_value
+  variance(x), stddev(x)     of a sample; also called var, var_samp and stddev_samp
+  var_pop(x), stddev_pop(x)  of a whole population";
+
+const WHERE_HELP: &str = "\
+Keep only records for which this holds: \"dep_delay > 10 and origin in ('JFK', 'LGA')\". As in \
+SQL, what cannot be told because a cell is empty does not hold.
+
+  x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
+  x in ('a', 'b'), x not in (1, 2), x between 1 and 9
+  x like 'A%'             % is any characters, _ any one
+  x is null, x is not null
+  and, or, not, ( )
+
+Text stands in single quotes, a column's name in none, or in double quotes. The column of \
+--time is compared with times: dep_time >= '2013-01-02'.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,13 +106,12 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "UNIT")]
     pub(crate) time_unit: Option<TimeUnit>,
 
-    /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last;
-    /// 'sum(x) as total' names the column.
-    #[arg(long, value_name = "LIST")]
+    /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last.
+    #[arg(long, value_name = "LIST", long_help = AGG_HELP)]
     pub(crate) agg: String,
 
-    /// Keep only records for which this holds: "delay > 10 and origin in ('JFK', 'LGA')".
-    #[arg(long = "where", value_name = "EXPR")]
+    /// Keep only records for which this holds: "dep_delay > 10 and origin in ('JFK', 'LGA')".
+    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP)]
     pub(crate) filter: Option<String>,
 
     /// How many shards the keys are divided among; one a core, if not given.
@@ -93,7 +126,7 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "NAME", default_value = "backoff")]
     pub(crate) idle_policy: IdlePolicy,
 
-    /// How the input is laid out; by the files' ending, if not given.
+    /// How the input is laid out, csv or jsonl; by the files' endings, if not given.
     #[arg(long, value_name = "FORMAT", value_parser = parse_input_format)]
     pub(crate) input_format: Option<InputFormat>,
 
@@ -113,7 +146,7 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "FILE")]
     pub(crate) late: Option<PathBuf>,
 
-    /// The type of a column: delay=f64, id=i64, name=str.
+    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,
 
