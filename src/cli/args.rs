@@ -134,8 +134,9 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "CHAR", default_value = ",")]
     pub(crate) delimiter: Delimiter,
 
-    /// How results are written; a table on a terminal, CSV elsewhere, if not given.
-    #[arg(long, value_name = "FORMAT")]
+    /// How results are written, table, csv or jsonl; a table on a terminal, CSV elsewhere, if not
+    /// given.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
     pub(crate) format: Option<OutputFormat>,
 
     /// Write results to this file.
@@ -198,7 +199,7 @@ pub(crate) struct Doctor {
     pub(crate) format: DoctorFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputFormat {
     /// An aligned table.
     Table,
@@ -226,30 +227,106 @@ fn parse_offset(text: &str) -> Result<i64, String> {
 }
 
 fn parse_runtime(text: &str) -> Result<Runtime, String> {
-    match text {
-        "auto" => Ok(Runtime::Auto),
-        "glommio" => Ok(Runtime::Glommio),
-        "threads" => Ok(Runtime::Threads),
-        _ => Err("there are auto, glommio and threads".to_owned()),
-    }
+    named(
+        text,
+        [
+            ("auto", Runtime::Auto, &[][..]),
+            ("glommio", Runtime::Glommio, &["io_uring", "uring"]),
+            ("threads", Runtime::Threads, &["thread"]),
+        ],
+    )
 }
 
+fn parse_output_format(text: &str) -> Result<OutputFormat, String> {
+    named(
+        text,
+        [
+            ("table", OutputFormat::Table, &["text"][..]),
+            ("csv", OutputFormat::Csv, &["tsv"]),
+            ("jsonl", OutputFormat::Jsonl, JSON_LINES_ALSO),
+        ],
+    )
+}
+
+/// What JSON Lines are called elsewhere.
+const JSON_LINES_ALSO: &[&str] = &["json", "ndjson", "jsonlines"];
+
 fn parse_input_format(text: &str) -> Result<InputFormat, String> {
-    match text {
-        "csv" => Ok(InputFormat::Csv),
-        "jsonl" => Ok(InputFormat::JsonLines),
-        _ => Err("there are csv and jsonl".to_owned()),
-    }
+    named(
+        text,
+        [
+            ("csv", InputFormat::Csv, &["tsv"][..]),
+            ("jsonl", InputFormat::JsonLines, JSON_LINES_ALSO),
+        ],
+    )
 }
 
 fn parse_type(text: &str) -> Result<(String, DeclaredType), String> {
     let (column, declared) =
         text.rsplit_once('=').ok_or("write it like delay=f64: a column, '=' and a type")?;
-    let declared = match declared {
-        "i64" => DeclaredType::Number(NumberKind::I64),
-        "f64" => DeclaredType::Number(NumberKind::F64),
-        "str" => DeclaredType::Text,
-        other => return Err(format!("'{other}' is no type; there are i64, f64 and str")),
-    };
+    let declared = named(
+        declared,
+        [
+            (
+                "i64",
+                DeclaredType::Number(NumberKind::I64),
+                &["i32", "int", "int64", "integer", "long", "bigint"][..],
+            ),
+            (
+                "f64",
+                DeclaredType::Number(NumberKind::F64),
+                &["f32", "float", "float64", "double", "real", "decimal", "number", "numeric"],
+            ),
+            ("str", DeclaredType::Text, &["string", "text", "char", "varchar"]),
+        ],
+    )
+    .map_err(|error| format!("'{declared}' is no type; {error}"))?;
     Ok((column.to_owned(), declared))
+}
+
+/// The thing of that name, or which names there are. Beside each stand words that mean the same
+/// elsewhere: they are not understood, but what was meant by them is.
+fn named<T, const N: usize>(text: &str, things: [(&str, T, &[&str]); N]) -> Result<T, String> {
+    let wanted = text.to_lowercase();
+    let off = |(name, _, also): &(&str, T, &[&str])| {
+        let words = also.iter().chain(std::iter::once(name));
+        words.map(|word| strsim::osa_distance(word, &wanted)).min().unwrap_or(usize::MAX)
+    };
+    // A word of three letters may be off by one.
+    let off_max = wanted.chars().count().div_ceil(3);
+    let near = things.iter().filter(|thing| off(thing) <= off_max).min_by_key(|thing| off(thing));
+    let hint = near.map_or(String::new(), |(name, ..)| format!("; did you mean '{name}'?"));
+    let (last, others) = things.split_last().expect("there is something to choose from");
+    let others = others.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+    let names = format!("{others} and {}", last.0);
+    let found = things.into_iter().find(|(name, ..)| *name == text);
+    found.map(|(_, thing, _)| thing).ok_or_else(|| format!("there are {names}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_by_a_name_is_suggested() {
+        for (kind, near) in [
+            ("f46", Some("f64")),
+            ("I64", Some("i64")),
+            ("int", Some("i64")),
+            ("double", Some("f64")),
+            ("flaot", Some("f64")),
+            ("String", Some("str")),
+            ("date", None),
+            ("", None),
+        ] {
+            let error = parse_type(&format!("a=b={kind}")).unwrap_err();
+            let start = format!("'{kind}' is no type; there are i64, f64 and str");
+            let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            assert_eq!(error, start + &hint);
+        }
+        assert!(parse_type("a=b=f64").is_ok_and(|(column, _)| column == "a=b"));
+        let error = parse_input_format("json").unwrap_err();
+        assert_eq!(error, "there are csv and jsonl; did you mean 'jsonl'?");
+        assert_eq!(parse_runtime("tokio").unwrap_err(), "there are auto, glommio and threads");
+    }
 }

@@ -127,6 +127,8 @@ pub struct UnknownColumn {
     pub columns: Vec<String>,
 }
 
+/// Letters of a column's name that may stand for all of it.
+const PART_MIN: usize = 3;
 /// Columns that a message lists.
 const LISTED_MAX: usize = 50;
 
@@ -143,7 +145,8 @@ impl UnknownColumn {
         let near = |name: &&String| {
             let name = name.trim().to_lowercase();
             let similar = strsim::jaro_winkler(&name, &wanted);
-            (name == wanted || similar > 0.8).then_some(similar)
+            let within = wanted.len() >= PART_MIN && name.contains(&wanted);
+            (within || similar > 0.8).then_some(similar)
         };
         self.columns
             .iter()
@@ -209,7 +212,9 @@ mod tests {
         let columns = ["flight_id", "carrier", "dep_delay", "dep_time"];
         assert_eq!(unknown("carier", &columns).suggestion(), Some("carrier"));
         assert_eq!(unknown("DEP_TIME", &columns).suggestion(), Some("dep_time"));
+        assert_eq!(unknown("delay", &columns).suggestion(), Some("dep_delay"));
         assert_eq!(unknown("x", &columns).suggestion(), None);
+        assert_eq!(unknown("id", &columns).suggestion(), None);
         assert_eq!(
             unknown("carier", &columns).to_string(),
             "d.csv: there is no column 'carier' (--key); did you mean 'carrier'? The columns are \
