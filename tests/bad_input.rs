@@ -45,7 +45,8 @@ impl Run {
     fn malformed(&self, told: usize, counted: usize) -> &Self {
         assert_eq!(self.errors.matches("tidewheel: malformed: ").count(), told, "{}", self.errors);
         self.says(0, &[&format!(", {counted} malformed,")]);
-        let warning = format!("warning: {counted} malformed records were left out (--strict");
+        let plural = if counted == 1 { "" } else { "s" };
+        let warning = format!("warning: {counted} malformed record{plural} left out (--strict");
         assert_eq!(self.errors.contains(&warning), counted != 0, "{}", self.errors);
         self
     }
@@ -129,7 +130,8 @@ fn an_output_that_can_not_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none/results.csv");
     let path = path.to_str().unwrap();
-    piped("csv", &["--output", path], with_good("").as_bytes()).says(3, &[path, "No such file"]);
+    piped("csv", &["--output", path], with_good("").as_bytes())
+        .says(3, &[path, "No such file", "make its folder first"]);
 }
 
 #[test]
@@ -661,7 +663,7 @@ fn values_of_flags_that_do_not_exist() {
         piped("csv", &more, b"").says(2, parts).writes_nothing();
     }
     piped("csv", &["--shards", "300"], HEADER.as_bytes())
-        .says(2, &["300 shards can not be; take 1 to 256"]);
+        .says(2, &["there cannot be 300 shards; take 1 to 256"]);
 }
 
 #[test]
@@ -727,7 +729,7 @@ fn a_time_in_the_far_future() {
         .results(&[&ONE.replace("a,1,1", "a,40,40")]);
     // Too short an input to confirm any jump: there is nothing that it could be far from.
     piped("csv", &["--max-jump", "1d"], [HEADER, far].concat().as_bytes())
-        .says(0, &["1 records in", "every record is accounted for"])
+        .says(0, &["1 record in", "every record is accounted for"])
         .results(&["2200-01-01 00:00:00.000,2200-01-01 01:00:00.000,a,1,1"]);
     // Without the flag it is believed, and closes all windows before it.
     csv(&records).says(0, &[" 20 late, 0 dropped"]).results(&[

@@ -263,7 +263,7 @@ fn windows_close_by_the_clock_while_all_inputs_stand_still() {
     let ended = live.end();
     assert_eq!(ended.code, Some(130), "{}", ended.errors);
     assert!(
-        ended.errors.contains("interrupted: 1 records in, 1 results, 0 late"),
+        ended.errors.contains("interrupted: 1 record in, 1 result, 0 late"),
         "{}",
         ended.errors
     );

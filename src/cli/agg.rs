@@ -63,8 +63,8 @@ fn tell(notice: Notice) {
     match notice {
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
         Notice::Waiting { name } => super::say(&format!(
-            "{name} has brought too few records yet to know its columns' types; \
-             --type COL=i64 or f64 would start at once"
+            "{name} has brought too few records so far to tell its columns' types; with \
+             --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
         )),
         _ => {}
     }
@@ -125,7 +125,8 @@ fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
         0 => Ok(InputFormat::Csv),
         all if all == arguments.files.len() => Ok(InputFormat::JsonLines),
         _ => Err(Failure::Usage(
-            "some files end like JSON Lines and some do not; say --input-format csv or jsonl"
+            "some files are named as JSON Lines are (.jsonl, .ndjson, .json) and some are not; \
+             say --input-format csv or jsonl"
                 .to_owned(),
         )),
     }
@@ -143,7 +144,7 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
     };
     register(SIGINT)
         .and_then(|()| register(SIGTERM))
-        .map_err(|error| Failure::Io(format!("signals can not be watched: {error}")))?;
+        .map_err(|error| Failure::Io(format!("signals cannot be watched: {error}")))?;
     Ok(came)
 }
 
@@ -224,9 +225,11 @@ fn follow<const WORDS: usize>(
     let mut watch = Watch::new(arguments);
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
     let shards = running.metrics().shards.len();
-    watch.say(&format!("{}, {shards} shards", running.runtime()));
+    let of_shards = super::counted(shards as u64, "shard");
+    watch.say(&format!("{}, {of_shards}", running.runtime()));
     if shards > cores {
-        watch.say(&format!("{shards} shards share {cores} cores; more cores would be used"));
+        let of_cores = super::counted(cores as u64, "core");
+        watch.say(&format!("{of_shards} share {of_cores}; more cores would be used"));
     }
     let mut stopped = false;
     loop {

@@ -33,7 +33,7 @@ fn json_where_csv_is_expected() {
     // A column may be called so.
     let named = with_good("").replace('t', "{t}");
     let flags = ["agg", "-", "--time", "{t}", "--window", "1h", "--agg", "count"];
-    run(&flags, named.as_bytes()).says(0, &["1 records in"]);
+    run(&flags, named.as_bytes()).says(0, &["1 record in"]);
 }
 
 #[test]
