@@ -22,7 +22,7 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::ResultColumns;
 use tidewheel::text::{
-    HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
+    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -75,6 +75,13 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         Some(format) => format,
         None => format_of(arguments)?,
     };
+    if format == InputFormat::JsonLines && arguments.delimiter != Delimiter::COMMA {
+        return Err(Failure::Usage(
+            "--delimiter is for CSV, and the input is JSON Lines; leave it away, or say \
+             --input-format csv"
+                .to_owned(),
+        ));
+    }
     let mut inputs: Vec<InputColumn> = Vec::new();
     for call in calls {
         let Some(name) = call.measure.column() else {

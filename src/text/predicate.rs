@@ -199,6 +199,9 @@ impl Lowering<'_> {
                     return Err(self.refuse(format!("{other} is not a condition; {SUPPORTED}")));
                 }
             },
+            Expr::Identifier(name) => {
+                return Err(self.refuse(format!("the column {name} is no condition; {SUPPORTED}")));
+            }
             other => return Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
         })
     }
@@ -548,6 +551,10 @@ mod tests {
             ("n > 9 n", "left over"),
             ("n + 1 > 2", "not supported"),
             ("lower(s) = 'x'", "not supported"),
+            ("s", "the column s is no condition; there are comparisons"),
+            ("n > 1 or 'x'", "'x' is not a condition; there are comparisons"),
+            ("5 is null", "'5' stands where a column should"),
+            ("s like s", "a pattern in single quotes, such as s LIKE 'A%'"),
             ("t > 'noon'", "time column"),
             ("1 = 'x'", "compared with a text"),
         ] {

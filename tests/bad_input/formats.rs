@@ -54,5 +54,7 @@ fn another_delimiter_than_the_comma() {
     }
     piped("csv", &["--delimiter", ";"], with_good("").as_bytes())
         .says(2, &["';' was expected between the names; say --delimiter ','"]);
+    piped("jsonl", &["--delimiter", ";"], b"")
+        .says(2, &["--delimiter is for CSV", "leave it away"]);
     piped("csv", &["--delimiter", "ab"], b"").says(2, &["'ab' is no delimiter", "'\\t' for a tab"]);
 }
