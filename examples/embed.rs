@@ -1,5 +1,6 @@
 //! Windows over the program's own records, results on the shards' own cores.
 
+use std::io::Write;
 use tidewheel::source::{GeneratedRecord, Workload};
 use tidewheel::{Count, Max, MemorySource, Span, Stream, WindowSpec};
 
@@ -11,7 +12,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .aggregate((Count, Max::of(|record: &GeneratedRecord| record.value)))
         .for_each(|result| {
             let (count, max) = result.value;
-            println!("{:?} key {}: {count} records, highest {max}", result.window, result.key);
+            // Whoever reads may leave before the end, as `head` does: that is no failure.
+            let mut out = std::io::stdout().lock();
+            let (window, key) = (result.window, result.key);
+            let _ = writeln!(out, "{window} key {key}: {count} records, highest {max}");
         })
         .open()?;
     let metrics = engine.start()?.join()?;

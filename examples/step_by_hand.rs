@@ -1,5 +1,6 @@
 //! The same engine without any thread of its own: the program steps it, and polls its results.
 
+use std::io::{ErrorKind, Write};
 use tidewheel::source::{GeneratedRecord, Workload};
 use tidewheel::{Mean, MemorySource, Output, Progress, Span, Stream, WindowSpec};
 
@@ -12,12 +13,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_results()
         .shards(2)
         .open()?;
+    let mut out = std::io::stdout().lock();
     while engine.step()? != Progress::Finished {
+        let mut written = Ok(());
         results.poll(|output| {
-            if let Output::Result(result) = output {
-                println!("{:?} key {}: mean {:.1}", result.window, result.key, result.value);
+            if let (Output::Result(result), Ok(())) = (output, &written) {
+                let (window, key, mean) = (result.window, result.key, result.value);
+                written = writeln!(out, "{window} key {key}: mean {mean:.1}");
             }
         });
+        match written {
+            // Whoever read has left, as `head` does.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
     }
     Ok(())
 }

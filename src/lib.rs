@@ -10,7 +10,7 @@
 //!     .out_of_order(Span::from_millis(500))
 //!     .window(WindowSpec::tumbling(Span::from_seconds(1))?)
 //!     .aggregate((Count, Max::of(|record: &GeneratedRecord| record.value)))
-//!     .for_each(|result| println!("{:?} {} {:?}", result.window, result.key, result.value))
+//!     .for_each(|result| println!("{} {} {:?}", result.window, result.key, result.value))
 //!     .open()?;
 //! engine.start()?.join()?;
 //! # Ok(())

@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod command;
+#[path = "bad_input/formats.rs"]
+mod formats;
 
 use command::start;
 use std::io::Write;
@@ -43,7 +45,8 @@ impl Run {
     fn malformed(&self, told: usize, counted: usize) -> &Self {
         assert_eq!(self.errors.matches("tidewheel: malformed: ").count(), told, "{}", self.errors);
         self.says(0, &[&format!(", {counted} malformed,")]);
-        let warning = format!("warning: {counted} malformed records were left out (--strict");
+        let plural = if counted == 1 { "" } else { "s" };
+        let warning = format!("warning: {counted} malformed record{plural} left out (--strict");
         assert_eq!(self.errors.contains(&warning), counted != 0, "{}", self.errors);
         self
     }
@@ -127,7 +130,8 @@ fn an_output_that_can_not_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none/results.csv");
     let path = path.to_str().unwrap();
-    piped("csv", &["--output", path], with_good("").as_bytes()).says(3, &[path, "No such file"]);
+    piped("csv", &["--output", path], with_good("").as_bytes())
+        .says(3, &[path, "No such file", "make its folder first"]);
 }
 
 #[test]
@@ -161,11 +165,28 @@ fn an_aggregate_s_column_that_is_not_there() {
 #[test]
 fn a_filter_s_column_that_is_not_there() {
     piped("csv", &["--where", "kk = 'a'"], with_good("").as_bytes())
-        .says(
-            2,
-            &["stdin:1: there is no column 'kk' (the filter); did you mean 'k'?", "are t, k, v."],
-        )
+        .says(2, &["stdin:1: there is no column 'kk' (--where); did you mean 'k'?", "are t, k, v."])
         .writes_nothing();
+}
+
+#[test]
+fn a_text_without_quotes_in_a_filter() {
+    for filter in ["k = AA", "k = \"AA\"", "v > 5 and not (k = AA)"] {
+        piped("csv", &["--where", filter], with_good("").as_bytes())
+            .says(
+                2,
+                &["stdin:1: there is no column 'AA' (--where). Text is written in single quotes: \
+                   k = 'AA'. The columns are t, k, v."],
+            )
+            .writes_nothing();
+    }
+    let (_folder, path) = file("in.jsonl", object("\"a\"", "1"));
+    let path = path.to_str().unwrap();
+    run(&[&["agg", path], &FLAGS[..], &["--where", "k in (AA)"]].concat(), b"")
+        .says(2, &["no column 'AA' (--where). Text is written in single quotes: k IN ('AA')."]);
+    piped("csv", &["--where", "k like A%"], HEADER.as_bytes()).says(2, &["text in single quotes"]);
+    piped("csv", &["--where", "k like AA"], HEADER.as_bytes())
+        .says(2, &["LIKE takes a pattern in single quotes, such as k LIKE 'A%'"]);
 }
 
 #[test]
@@ -245,8 +266,20 @@ fn a_number_that_64_bits_do_not_hold() {
 #[test]
 fn a_column_of_text_where_numbers_are_needed() {
     csv(format!("{HEADER}2013-01-01 05:17:00,a,UA\n"))
-        .says(2, &["stdin:2:23: column 'v' holds 'UA', and sum(v) needs numbers", "count(v)"])
+        .says(2, &[
+            "stdin:2:23: column 'v' holds text, here 'UA', and sum(v) needs numbers; of text there \
+             is count(v); if numbers follow further on, say --type v=f64",
+        ])
         .writes_nothing();
+    // The function is named, not the column of the results.
+    for function in ["sum", "min", "max", "first", "last", "mean", "stddev"] {
+        let aggregates = format!("{function}(k) as total");
+        let flags = ["agg", "-", "--time", "t", "--window", "1h", "--agg", &aggregates];
+        let told = format!("stdin:2:21: column 'k' holds text, here 'a', and {function}(k) needs");
+        run(&flags, with_good("").as_bytes()).says(2, &[&told]).writes_nothing();
+    }
+    piped("csv", &["--type", "v=str"], with_good("").as_bytes())
+        .says(2, &["sum(v) needs numbers, and --type v=str says that 'v' holds text; count(v)"]);
 }
 
 #[test]
@@ -462,6 +495,23 @@ fn arrays_and_objects_in_a_json_key() {
 }
 
 #[test]
+fn an_array_or_an_object_in_json_is_a_value_like_any_other_to_a_count() {
+    let records = ["[1, 2]", "{\"a\": 1}", "null", "[]", "5"].map(|value| object("\"a\"", value));
+    let flags = ["agg", "-", "--input-format", "jsonl", "--time", "t", "--window", "1h"];
+    let counted = |more: &[&str]| {
+        let run = run(&[&flags[..], more].concat(), records.join("\n").as_bytes());
+        run.malformed(0, 0);
+        run.out.lines().nth(1).expect("one result").rsplit(',').next().unwrap().to_owned()
+    };
+    assert_eq!(counted(&["--agg", "count(v)"]), "4");
+    assert_eq!(counted(&["--agg", "count", "--where", "v is not null"]), "4");
+    assert_eq!(counted(&["--agg", "count", "--where", "v is null"]), "1");
+    // What a filter compares and a sum adds up is no array.
+    let compared = [&flags[..], &["--agg", "count(v)", "--where", "v > 1 or v is null"]].concat();
+    run(&compared, records.join("\n").as_bytes()).malformed(3, 3);
+}
+
+#[test]
 fn json_strings_that_are_no_text() {
     jsonl(objects(&[object("\"\\ud800\"", "1"), object("\"a\0\"", "1")]))
         .says(
@@ -599,9 +649,12 @@ fn flags_and_commands_that_do_not_exist() {
 fn values_of_flags_that_do_not_exist() {
     for (more, parts) in [
         (["--time-unit", "m"], &["'m' is no unit of time", "s, ms, us and ns"][..]),
-        (["--type", "v=f46"], &["'f46' is no type; there are i64, f64 and str"]),
+        (
+            ["--type", "v=f46"],
+            &["'f46' is no type; there are i64, f64 and str; did you mean 'f64'"],
+        ),
         (["--type", "f64"], &["write it like delay=f64"]),
-        (["--format", "cvs"], &["'cvs'", "table, csv, jsonl"]),
+        (["--format", "cvs"], &["'cvs'", "there are table, csv and jsonl; did you mean 'csv'?"]),
         (["--runtime", "tokio"], &["there are auto, glommio and threads"]),
         (["--idle-policy", "busy"], &["'busy' is no idle policy; there are spin and backoff"]),
         (["--out-of-order", "5parsecs"], &["'parsecs' in '5parsecs' is no unit of time"]),
@@ -610,7 +663,7 @@ fn values_of_flags_that_do_not_exist() {
         piped("csv", &more, b"").says(2, parts).writes_nothing();
     }
     piped("csv", &["--shards", "300"], HEADER.as_bytes())
-        .says(2, &["300 shards can not be; take 1 to 256"]);
+        .says(2, &["there cannot be 300 shards; take 1 to 256"]);
 }
 
 #[test]
@@ -621,6 +674,8 @@ fn an_aggregate_that_does_not_exist() {
         .says(2, &["at character 7: unknown function 'smu'; did you mean 'sum'?", "\n        ^"])
         .writes_nothing();
     run("median(v)").says(2, &["unknown function 'median'"]);
+    run("count(distinct v)")
+        .says(2, &["at character 7: aggregates of distinct values are not built yet", "--key"]);
     run("sum(v").says(2, &["at character"]);
     run("sum(v),sum(v)").says(2, &["sum(v)", "as"]);
 }
@@ -666,7 +721,7 @@ fn a_time_in_the_far_future() {
         .says(
             0,
             &[
-                "stdin: a record of 2200-01-01 00:00:00.000 is far ahead of all others",
+                "stdin: record 21 (malformed ones not counted) is of 2200-01-01 00:00:00.000, far",
                 "--max-jump",
                 " 0 late, 1 dropped (0 filtered, 1 unusable)",
             ],
@@ -674,13 +729,24 @@ fn a_time_in_the_far_future() {
         .results(&[&ONE.replace("a,1,1", "a,40,40")]);
     // Too short an input to confirm any jump: there is nothing that it could be far from.
     piped("csv", &["--max-jump", "1d"], [HEADER, far].concat().as_bytes())
-        .says(0, &["1 records in", "every record is accounted for"])
+        .says(0, &["1 record in", "every record is accounted for"])
         .results(&["2200-01-01 00:00:00.000,2200-01-01 01:00:00.000,a,1,1"]);
     // Without the flag it is believed, and closes all windows before it.
     csv(&records).says(0, &[" 20 late, 0 dropped"]).results(&[
         &ONE.replace("a,1,1", "a,20,20"),
         "2200-01-01 00:00:00.000,2200-01-01 01:00:00.000,a,1,1",
     ]);
+}
+
+#[test]
+fn a_time_in_the_far_future_far_into_the_input() {
+    let of = |second: usize| format!("2013-01-01 05:{:02}:{:02},a,1\n", second / 60, second % 60);
+    let seconds = |range: std::ops::Range<usize>| range.map(of).collect::<String>();
+    let far = "2200-01-01 00:00:00,a,1\n";
+    let records = [HEADER, &seconds(0..2_000), "noon,a,1\n", far, &seconds(2_000..2_050)].concat();
+    piped("csv", &["--max-jump", "1d"], records.as_bytes())
+        .says(0, &["stdin:2002:1: column 't' holds 'noon'", "stdin: record 2001 (malformed ones"])
+        .results(&[&ONE.replace("a,1,1", "a,2050,2050")]);
 }
 
 #[test]

@@ -192,6 +192,60 @@ fn a_slide_that_does_not_divide_the_size_is_what_it_is_by_hand() {
     assert_eq!(counts, expected);
 }
 
+/// The help's commands: what is indented below their descriptions.
+fn commands_of(help: &str) -> Vec<String> {
+    let examples = help.split_once("Examples").expect("examples").1;
+    let examples = examples.split_once("Exit codes").expect("what follows them").0;
+    let paragraphs = examples.split("\n\n");
+    let command = |text: &str| -> String {
+        text.lines()
+            .filter(|line| line.starts_with("    "))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    };
+    paragraphs.map(command).filter(|command| !command.is_empty()).collect()
+}
+
+#[test]
+fn the_examples_of_the_help_run_as_they_stand() {
+    let (help, code) = {
+        let output = tidewheel(&["agg", "--help"], b"");
+        (text(&output.stdout), output.status.code())
+    };
+    assert_eq!(code, Some(0));
+    let commands = commands_of(&help);
+    assert_eq!(commands.len(), 3, "{help}");
+    let folder = Path::new(env!("CARGO_BIN_EXE_tidewheel")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    for command in commands {
+        let output = std::process::Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .output()
+            .unwrap();
+        let (out, errors) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{command}\n{errors}");
+        assert!(out.lines().count() > 50, "{command}\n{out}\n{errors}");
+        assert!(errors.contains(" 0 malformed,") && errors.contains("accounted for"), "{errors}");
+    }
+}
+
+#[test]
+fn the_help_names_every_function_and_every_operator() {
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let flags = ["agg", "-", "--time", "t", "--window", "1h", "--agg", "ß(x)"];
+    let (error, _) = refusal(&flags, b"");
+    let functions = error.split_once("the functions are ").expect("a list").1;
+    for function in functions.lines().next().unwrap().split(", ") {
+        let named = help.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == function);
+        assert!(named, "{function} is not in:\n{help}");
+    }
+    for operator in ["<>", "<=", ">=", "between", "like", "is not null", "not in", "and, or, not"] {
+        assert!(help.contains(operator), "{operator} is not in:\n{help}");
+    }
+}
+
 #[test]
 fn bad_requests_exit_with_2_and_say_how_to_mend() {
     let run = |more: &[&str]| refusal(&[&TUMBLE[..8], more].concat(), b"dep_time,carrier,v\n");

@@ -263,7 +263,7 @@ fn windows_close_by_the_clock_while_all_inputs_stand_still() {
     let ended = live.end();
     assert_eq!(ended.code, Some(130), "{}", ended.errors);
     assert!(
-        ended.errors.contains("interrupted: 1 records in, 1 results, 0 late"),
+        ended.errors.contains("interrupted: 1 record in, 1 result, 0 late"),
         "{}",
         ended.errors
     );
@@ -328,7 +328,7 @@ fn more_keys_than_may_live_are_an_error_that_says_which_limit() {
     let ended = live.end();
     assert_eq!(ended.code, Some(1), "{}", ended.errors);
     assert!(
-        ended.errors.contains("more than 2 keys are alive in open windows"),
+        ended.errors.contains("open windows hold more keys (each counted once a slice) than the 2"),
         "{}",
         ended.errors
     );

@@ -62,11 +62,19 @@ macro_rules! exact {
 }
 exact!(u64 i128 i64 i32);
 
-impl<A: Near, B: Near, C: Near> Near for (A, B, C) {
-    fn is_near(&self, other: &Self) -> bool {
-        self.0.is_near(&other.0) && self.1.is_near(&other.1) && self.2.is_near(&other.2)
-    }
+macro_rules! side_by_side {
+    ($($name:ident $index:tt),+) => {
+        impl<$($name: Near),+> Near for ($($name,)+) {
+            fn is_near(&self, other: &Self) -> bool {
+                $(self.$index.is_near(&other.$index))&&+
+            }
+        }
+    };
 }
+side_by_side!(A 0, B 1, C 2);
+side_by_side!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+side_by_side!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+side_by_side!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
 
 fn sum<A: Aggregate<Row>>(aggregate: &A, rows: &[Row]) -> A::Partial {
     let mut partial = aggregate.identity();
@@ -142,6 +150,64 @@ proptest! {
         prop_assert!(!Aggregate::<Row>::is_invertible(&mixed));
         prop_assert!(Aggregate::<Row>::needs_sequence(&mixed));
         check(&mixed, &parts)?;
+    }
+
+    #[test]
+    fn the_laws_hold_of_the_widest_tuples(a in rows(), b in rows(), c in rows()) {
+        let parts = [a, b, c];
+        let int = |row: &Row| row.int;
+        let null = |row: &Row| row.null;
+        let float = |row: &Row| row.float;
+        let ten = (
+            Count, Sum::of(int), Mean::of(null), Sum::of(null), Mean::of(int), Sum::of(int),
+            CountIf::of(|row: &Row| row.int > 0), Count, Mean::of(null), Sum::of(null),
+        );
+        prop_assert!(Aggregate::<Row>::is_invertible(&ten));
+        prop_assert!(!Aggregate::<Row>::needs_sequence(&ten));
+        check(&ten, &parts)?;
+        // What is like no other stands last: no element may be forgotten.
+        let eleven = (
+            Count, Sum::of(int), Mean::of(null), Sum::of(null), Mean::of(int), Count,
+            Sum::of(int), Count, Mean::of(null), Sum::of(null), Min::of(float),
+        );
+        prop_assert!(!Aggregate::<Row>::is_invertible(&eleven));
+        check(&eleven, &parts)?;
+        let twelve = (
+            Max::of(null), Variance::of(float), Count, Sum::of(float), Mean::of(float),
+            Min::of(int), StdDev::of(float), Count, Max::of(float), First::of(int),
+            Min::of(null), Last::of(int),
+        );
+        prop_assert!(Aggregate::<Row>::needs_sequence(&twelve));
+        check(&twelve, &parts)?;
+    }
+
+    #[test]
+    fn every_element_of_the_widest_tuples_is_what_it_is_alone(rows in rows()) {
+        fn alone<A: Aggregate<Row>>(aggregate: A, rows: &[Row]) -> A::Output {
+            aggregate.lower(&sum(&aggregate, rows))
+        }
+        /// Fails unless each element of a tuple comes to what it comes to by itself.
+        macro_rules! check_elements {
+            ($($element:expr),+) => {
+                let together = alone(($($element,)+), &rows);
+                let one_by_one = ($(alone($element, &rows),)+);
+                prop_assert_eq!(together, one_by_one);
+            };
+        }
+        let int = |row: &Row| row.int;
+        let above = |bound: i64| CountIf::of(move |row: &Row| row.int > bound);
+        check_elements!(
+            above(0), Sum::of(int), Min::of(int), Max::of(int), First::of(int), Last::of(int),
+            Count, above(1), above(-1), above(2)
+        );
+        check_elements!(
+            Count, Sum::of(int), Min::of(int), Max::of(int), First::of(int), Last::of(int),
+            above(0), above(1), above(-1), above(2), above(-2)
+        );
+        check_elements!(
+            above(-2), Sum::of(int), Min::of(int), Max::of(int), First::of(int), Last::of(int),
+            above(0), above(1), above(-1), above(2), Count, Sum::of(|row: &Row| row.null)
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::ResultColumns;
 use tidewheel::text::{
-    HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
+    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -63,8 +63,8 @@ fn tell(notice: Notice) {
     match notice {
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
         Notice::Waiting { name } => super::say(&format!(
-            "{name} has brought too few records yet to know its columns' types; \
-             --type COL=i64 or f64 would start at once"
+            "{name} has brought too few records so far to tell its columns' types; with \
+             --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
         )),
         _ => {}
     }
@@ -75,6 +75,13 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         Some(format) => format,
         None => format_of(arguments)?,
     };
+    if format == InputFormat::JsonLines && arguments.delimiter != Delimiter::COMMA {
+        return Err(Failure::Usage(
+            "--delimiter is for CSV, and the input is JSON Lines; leave it away, or say \
+             --input-format csv"
+                .to_owned(),
+        ));
+    }
     let mut inputs: Vec<InputColumn> = Vec::new();
     for call in calls {
         let Some(name) = call.measure.column() else {
@@ -85,13 +92,13 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         match inputs.iter_mut().find(|input| input.name == *name) {
             Some(input) => {
                 if numeric && !input.numeric {
-                    (input.numeric, input.asked_by) = (true, call.name.clone());
+                    (input.numeric, input.asked_by) = (true, call.measure.to_string());
                 }
             }
             None => inputs.push(InputColumn {
                 name: name.clone(),
                 numeric,
-                asked_by: call.name.clone(),
+                asked_by: call.measure.to_string(),
             }),
         }
     }
@@ -101,6 +108,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
     };
     Ok(ReadPlan {
         format,
+        delimiter: arguments.delimiter,
         header,
         time: arguments.time.clone(),
         time_unit: arguments.time_unit,
@@ -124,7 +132,8 @@ fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
         0 => Ok(InputFormat::Csv),
         all if all == arguments.files.len() => Ok(InputFormat::JsonLines),
         _ => Err(Failure::Usage(
-            "some files end like JSON Lines and some do not; say --input-format csv or jsonl"
+            "some files are named as JSON Lines are (.jsonl, .ndjson, .json) and some are not; \
+             say --input-format csv or jsonl"
                 .to_owned(),
         )),
     }
@@ -142,7 +151,7 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
     };
     register(SIGINT)
         .and_then(|()| register(SIGTERM))
-        .map_err(|error| Failure::Io(format!("signals can not be watched: {error}")))?;
+        .map_err(|error| Failure::Io(format!("signals cannot be watched: {error}")))?;
     Ok(came)
 }
 
@@ -199,15 +208,10 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
             return;
         }
         match letter {
-            DeadLetter::FarFuture { source, time } => {
-                let mut stamp = Vec::new();
-                tidewheel::text::push_stamp(&mut stamp, time);
-                let stamp = String::from_utf8_lossy(&stamp);
-                super::say(&format!(
-                    "{source}: a record of {stamp} is far ahead of all others and no \
-                     other confirmed that time (--max-jump); it was left out"
-                ));
-            }
+            DeadLetter::FarFuture { source, record, time } => super::say(&format!(
+                "{source}: record {record} (malformed ones not counted) is of {time}, far ahead \
+                 of all others, and no other confirmed that time (--max-jump); it was left out"
+            )),
             DeadLetter::TooLarge { source, record, bytes } => super::say(&format!(
                 "{source}: record {record} takes {bytes} bytes, more than fits; it was \
                  left out"
@@ -228,9 +232,11 @@ fn follow<const WORDS: usize>(
     let mut watch = Watch::new(arguments);
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
     let shards = running.metrics().shards.len();
-    watch.say(&format!("{}, {shards} shards", running.runtime()));
+    let of_shards = super::counted(shards as u64, "shard");
+    watch.say(&format!("{}, {of_shards}", running.runtime()));
     if shards > cores {
-        watch.say(&format!("{shards} shards share {cores} cores; more cores would be used"));
+        let of_cores = super::counted(cores as u64, "core");
+        watch.say(&format!("{of_shards} share {of_cores}; more cores would be used"));
     }
     let mut stopped = false;
     loop {

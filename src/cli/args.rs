@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
-use tidewheel::text::{DeclaredType, InputFormat, NumberKind, TimeUnit};
+use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
 /// Stream processing on one machine: event-time windows over files and streams.
 #[derive(Debug, Parser)]
@@ -24,17 +24,51 @@ pub(crate) enum Command {
 }
 
 const EXAMPLES: &str = "\
-Examples:
+Examples, in Tidewheel's repository:
   Flights and delays of each carrier, hour by hour:
-    tidewheel agg departures.csv --time dep_time --key carrier --window 1h \\
+    tidewheel agg examples/data/departures.csv --time dep_time --key carrier --window 1h \\
         --out-of-order 5m --agg 'count,mean(dep_delay),max(dep_delay)'
 
-  The last ten seconds, every second, of JSON Lines from a pipe:
-    producer | tidewheel agg - --input-format jsonl --time ts --time-unit ms --key user \\
-        --window 10s --slide 1s --agg 'count as clicks'
+  Long delays at two airports, of the last six hours, every hour:
+    tidewheel agg examples/data/departures.csv --time dep_time --key origin --window 6h \\
+        --slide 1h --out-of-order 5m --agg 'count as flights,max(dep_delay) as longest' \\
+        --where \"dep_delay > 60 and origin in ('JFK', 'LGA')\"
+
+  Days of JSON Lines from a pipe:
+    tidewheel agg examples/data/departures.csv --time dep_time --key origin --window 1h \\
+        --out-of-order 5m --agg 'count as flights' --format jsonl |
+    tidewheel agg - --input-format jsonl --time window_start --key origin --window 1d \\
+        --out-of-order 1d --agg 'sum(flights),max(flights)'
 
 Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 4 a fault of tidewheel's own, 130 and
 143 after a signal.";
+
+const AGG_HELP: &str = "\
+What to compute: calls with commas between them. 'sum(x) as total' names the column of the \
+results; a name that holds spaces stands in double quotes.
+
+  count                      records
+  count(x)                   values of any column; an empty cell is none
+
+  Of a column of numbers:
+  sum(x), mean(x)            mean is also called avg
+  min(x), max(x)
+  first(x), last(x)          in event time; also called first_value, last_value
+  variance(x), stddev(x)     of a sample; also called var, var_samp and stddev_samp
+  var_pop(x), stddev_pop(x)  of a whole population";
+
+const WHERE_HELP: &str = "\
+Keep only records for which this holds: \"dep_delay > 10 and origin in ('JFK', 'LGA')\". As in \
+SQL, what cannot be told because a cell is empty does not hold.
+
+  x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
+  x in ('a', 'b'), x not in (1, 2), x between 1 and 9
+  x like 'A%'             % is any characters, _ any one
+  x is null, x is not null
+  and, or, not, ( )
+
+Text stands in single quotes, a column's name in none, or in double quotes. The column of \
+--time is compared with times: dep_time >= '2013-01-02'.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -72,13 +106,12 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "UNIT")]
     pub(crate) time_unit: Option<TimeUnit>,
 
-    /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last;
-    /// 'sum(x) as total' names the column.
-    #[arg(long, value_name = "LIST")]
+    /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last.
+    #[arg(long, value_name = "LIST", long_help = AGG_HELP)]
     pub(crate) agg: String,
 
-    /// Keep only records for which this holds: "delay > 10 and origin in ('JFK', 'LGA')".
-    #[arg(long = "where", value_name = "EXPR")]
+    /// Keep only records for which this holds: "dep_delay > 10 and origin in ('JFK', 'LGA')".
+    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP)]
     pub(crate) filter: Option<String>,
 
     /// How many shards the keys are divided among; one a core, if not given.
@@ -93,12 +126,17 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "NAME", default_value = "backoff")]
     pub(crate) idle_policy: IdlePolicy,
 
-    /// How the input is laid out; by the files' ending, if not given.
+    /// How the input is laid out, csv or jsonl; by the files' endings, if not given.
     #[arg(long, value_name = "FORMAT", value_parser = parse_input_format)]
     pub(crate) input_format: Option<InputFormat>,
 
-    /// How results are written; a table on a terminal, CSV elsewhere, if not given.
-    #[arg(long, value_name = "FORMAT")]
+    /// What stands between CSV's fields: ';', or '\t' for a tab.
+    #[arg(long, value_name = "CHAR", default_value = ",")]
+    pub(crate) delimiter: Delimiter,
+
+    /// How results are written, table, csv or jsonl; a table on a terminal, CSV elsewhere, if not
+    /// given.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
     pub(crate) format: Option<OutputFormat>,
 
     /// Write results to this file.
@@ -109,7 +147,7 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "FILE")]
     pub(crate) late: Option<PathBuf>,
 
-    /// The type of a column: delay=f64, id=i64, name=str.
+    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,
 
@@ -161,7 +199,7 @@ pub(crate) struct Doctor {
     pub(crate) format: DoctorFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputFormat {
     /// An aligned table.
     Table,
@@ -189,30 +227,106 @@ fn parse_offset(text: &str) -> Result<i64, String> {
 }
 
 fn parse_runtime(text: &str) -> Result<Runtime, String> {
-    match text {
-        "auto" => Ok(Runtime::Auto),
-        "glommio" => Ok(Runtime::Glommio),
-        "threads" => Ok(Runtime::Threads),
-        _ => Err("there are auto, glommio and threads".to_owned()),
-    }
+    named(
+        text,
+        [
+            ("auto", Runtime::Auto, &[][..]),
+            ("glommio", Runtime::Glommio, &["io_uring", "uring"]),
+            ("threads", Runtime::Threads, &["thread"]),
+        ],
+    )
 }
 
+fn parse_output_format(text: &str) -> Result<OutputFormat, String> {
+    named(
+        text,
+        [
+            ("table", OutputFormat::Table, &["text"][..]),
+            ("csv", OutputFormat::Csv, &["tsv"]),
+            ("jsonl", OutputFormat::Jsonl, JSON_LINES_ALSO),
+        ],
+    )
+}
+
+/// What JSON Lines are called elsewhere.
+const JSON_LINES_ALSO: &[&str] = &["json", "ndjson", "jsonlines"];
+
 fn parse_input_format(text: &str) -> Result<InputFormat, String> {
-    match text {
-        "csv" => Ok(InputFormat::Csv),
-        "jsonl" => Ok(InputFormat::JsonLines),
-        _ => Err("there are csv and jsonl".to_owned()),
-    }
+    named(
+        text,
+        [
+            ("csv", InputFormat::Csv, &["tsv"][..]),
+            ("jsonl", InputFormat::JsonLines, JSON_LINES_ALSO),
+        ],
+    )
 }
 
 fn parse_type(text: &str) -> Result<(String, DeclaredType), String> {
     let (column, declared) =
         text.rsplit_once('=').ok_or("write it like delay=f64: a column, '=' and a type")?;
-    let declared = match declared {
-        "i64" => DeclaredType::Number(NumberKind::I64),
-        "f64" => DeclaredType::Number(NumberKind::F64),
-        "str" => DeclaredType::Text,
-        other => return Err(format!("'{other}' is no type; there are i64, f64 and str")),
-    };
+    let declared = named(
+        declared,
+        [
+            (
+                "i64",
+                DeclaredType::Number(NumberKind::I64),
+                &["i32", "int", "int64", "integer", "long", "bigint"][..],
+            ),
+            (
+                "f64",
+                DeclaredType::Number(NumberKind::F64),
+                &["f32", "float", "float64", "double", "real", "decimal", "number", "numeric"],
+            ),
+            ("str", DeclaredType::Text, &["string", "text", "char", "varchar"]),
+        ],
+    )
+    .map_err(|error| format!("'{declared}' is no type; {error}"))?;
     Ok((column.to_owned(), declared))
+}
+
+/// The thing of that name, or which names there are. Beside each stand words that mean the same
+/// elsewhere: they are not understood, but what was meant by them is.
+fn named<T, const N: usize>(text: &str, things: [(&str, T, &[&str]); N]) -> Result<T, String> {
+    let wanted = text.to_lowercase();
+    let off = |(name, _, also): &(&str, T, &[&str])| {
+        let words = also.iter().chain(std::iter::once(name));
+        words.map(|word| strsim::osa_distance(word, &wanted)).min().unwrap_or(usize::MAX)
+    };
+    // A word of three letters may be off by one.
+    let off_max = wanted.chars().count().div_ceil(3);
+    let near = things.iter().filter(|thing| off(thing) <= off_max).min_by_key(|thing| off(thing));
+    let hint = near.map_or(String::new(), |(name, ..)| format!("; did you mean '{name}'?"));
+    let (last, others) = things.split_last().expect("there is something to choose from");
+    let others = others.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
+    let names = format!("{others} and {}", last.0);
+    let found = things.into_iter().find(|(name, ..)| *name == text);
+    found.map(|(_, thing, _)| thing).ok_or_else(|| format!("there are {names}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_meant_by_a_name_is_suggested() {
+        for (kind, near) in [
+            ("f46", Some("f64")),
+            ("I64", Some("i64")),
+            ("int", Some("i64")),
+            ("double", Some("f64")),
+            ("flaot", Some("f64")),
+            ("String", Some("str")),
+            ("date", None),
+            ("", None),
+        ] {
+            let error = parse_type(&format!("a=b={kind}")).unwrap_err();
+            let start = format!("'{kind}' is no type; there are i64, f64 and str");
+            let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            assert_eq!(error, start + &hint);
+        }
+        assert!(parse_type("a=b=f64").is_ok_and(|(column, _)| column == "a=b"));
+        let error = parse_input_format("json").unwrap_err();
+        assert_eq!(error, "there are csv and jsonl; did you mean 'jsonl'?");
+        assert_eq!(parse_runtime("tokio").unwrap_err(), "there are auto, glommio and threads");
+    }
 }

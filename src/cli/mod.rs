@@ -17,6 +17,14 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "tidewheel: {line}");
 }
 
+/// A count with what is counted, in its plural where it is one.
+fn counted(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// Parses the command line, runs it and says how it ended.
 pub(crate) fn run() -> ExitCode {
     let ended = match Arguments::parse().command {

@@ -20,7 +20,15 @@ pub(crate) struct Outputs {
 }
 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
-    File::create(path).map_err(|error| Failure::Io(format!("{}: {error}", path.display())))
+    File::create(path).map_err(|error| {
+        let mend = match error.kind() {
+            io::ErrorKind::NotFound => "; make its folder first",
+            io::ErrorKind::IsADirectory => "; name a file in it",
+            io::ErrorKind::PermissionDenied => "; name a file that may be written",
+            _ => "",
+        };
+        Failure::Io(format!("{}: {error}{mend}", path.display()))
+    })
 }
 
 /// The regular file that a path leads to, whatever it is called: its device and number.

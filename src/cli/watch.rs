@@ -81,11 +81,11 @@ impl Watch {
         let dropped = metrics.filtered() + metrics.dead_letters() - metrics.malformed();
         let unconfirmed = metrics.dead_letters() - metrics.malformed();
         super::say(&format!(
-            "{}{} records in, {} results, {} late, {dropped} dropped ({} filtered, \
-             {unconfirmed} unusable), {} malformed, {:.0} records/s in {seconds:.2} s",
+            "{}{} in, {}, {} late, {dropped} dropped ({} filtered, {unconfirmed} unusable), {} \
+             malformed, {:.0} records/s in {seconds:.2} s",
             if interrupted { "interrupted: " } else { "" },
-            metrics.records_in(),
-            metrics.results(),
+            super::counted(metrics.records_in(), "record"),
+            super::counted(metrics.results(), "result"),
             metrics.late(),
             metrics.filtered(),
             metrics.malformed(),
@@ -93,15 +93,14 @@ impl Watch {
         ));
         if metrics.partly_late() > 0 {
             super::say(&format!(
-                "{} records were late for some of their windows and count in the rest",
-                metrics.partly_late()
+                "{} late for some windows and counted in the rest",
+                super::counted(metrics.partly_late(), "record")
             ));
         }
         if metrics.malformed() > 0 {
             super::say(&format!(
-                "warning: {} malformed records were left out (--strict stops at the \
-                 first)",
-                metrics.malformed()
+                "warning: {} left out (--strict stops at the first)",
+                super::counted(metrics.malformed(), "malformed record")
             ));
         }
         super::say(&format!("ledger: {}", metrics.ledger()));

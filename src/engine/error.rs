@@ -13,24 +13,28 @@ pub enum OpenError {
     #[error("the stream has no source; give it at least one")]
     NoSource,
     /// More sources than an engine reads.
-    #[error("{0} sources are more than the {max} an engine reads", max = limits::PARTITIONS_MAX)]
+    #[error("{0} sources are more than the {max} that an engine reads; join some of them",
+        max = limits::PARTITIONS_MAX)]
     TooManySources(usize),
     /// No shards, or more than an engine runs.
-    #[error("{0} shards can not be; take 1 to {max}", max = limits::SHARDS_MAX)]
+    #[error("there cannot be {0} shards; take 1 to {max}", max = limits::SHARDS_MAX)]
     Shards(usize),
     /// A tick of zero.
     #[error("the tick is zero; it is the resolution of timestamps, at least 1 ns")]
     ZeroTick,
     /// A record that fits no frame.
-    #[error("a row of {bytes} bytes is longer than the {max} that a frame takes",
+    #[error("a row of {bytes} bytes is longer than the {max} that a frame takes; make it shorter",
         max = limits::RECORD_BYTES_MAX)]
     RowTooLong {
         /// Bytes of a row.
         bytes: usize,
     },
     /// A result that fits no frame.
-    #[error("a key and its aggregate of {bytes} bytes are longer than the {max} that a frame takes",
-        max = limits::RECORD_BYTES_MAX)]
+    #[error(
+        "a key and its aggregate of {bytes} bytes are longer than the {max} that a frame takes; \
+         ask for fewer aggregates or smaller ones",
+        max = limits::RECORD_BYTES_MAX
+    )]
     PartialTooLong {
         /// Bytes of a key and a partial aggregate.
         bytes: usize,
@@ -56,7 +60,7 @@ pub enum EngineError {
         message: String,
     },
     /// The runtime of glommio was asked for, and this machine refuses it.
-    #[error("the runtime glommio can not run here: {0}")]
+    #[error("the runtime glommio cannot run here: {0}")]
     RuntimeRefused(IoUringRefusal),
     /// A thread or an executor could not be started.
     #[error("a thread for shard {shard} could not be started: {reason}")]

@@ -268,28 +268,62 @@ impl Metrics {
     /// One line for a person: what happened since an earlier moment, and where things stand.
     pub fn line_since(&self, earlier: &Self) -> String {
         let rates = self.since(earlier);
-        let lag = self.slowest_source().map_or(Duration::ZERO, |(_, lag)| lag);
+        let lag = self.slowest_source().map(|(_, lag)| lag);
         let close = self.close_since(earlier);
-        let micros = |nanos: u64| nanos as f64 / 1e3;
+        let took = |nanos| shown((close.count != 0).then_some(Duration::from_nanos(nanos)));
         let in_flight: u64 =
             self.lanes.iter().map(|lane| lane.routed.saturating_sub(lane.received)).sum();
         format!(
-            "{:.0} records/s, {:.1} MB/s, watermark lag {lag:.1?}, in flight {in_flight}, fullest \
-             lane {:.0} %, late {}, malformed {}, busy {:.0} %, blocked {:.0} %, {} closes, p50 \
-             {:.1} µs p99 {:.1} µs p99.99 {:.1} µs",
+            "{:.0} records/s, {:.1} MB/s, watermark lag {}, in flight {in_flight}, fullest lane \
+             {:.0} %, late {}, malformed {}, busy {:.0} %, blocked {:.0} %, {} closes, p50 {}, \
+             p99 {}, p99.99 {}",
             rates.records_per_second,
             rates.bytes_per_second / 1e6,
+            shown(lag),
             self.fullest_lane() * 100.0,
             self.late(),
             self.malformed(),
             rates.busy * 100.0,
             rates.blocked * 100.0,
             close.count,
-            micros(close.p50),
-            micros(close.p99),
-            micros(close.p99_99),
+            took(close.p50),
+            took(close.p99),
+            took(close.p99_99),
         )
     }
+}
+
+/// A duration for a person: three digits that count, in the unit that fits; `-` when there is none.
+pub(super) fn shown(duration: Option<Duration>) -> String {
+    /// Each with its nanoseconds, and how many of it are one of the next.
+    const UNITS: [(&str, f64, f64); 7] = [
+        ("ns", 1.0, 1e3),
+        ("µs", 1e3, 1e3),
+        ("ms", 1e6, 1e3),
+        ("s", 1e9, 60.0),
+        ("min", 60e9, 60.0),
+        ("h", 3_600e9, 24.0),
+        ("d", 86_400e9, f64::INFINITY),
+    ];
+    let Some(duration) = duration else { return "-".to_owned() };
+    if duration.is_zero() {
+        return "0 s".to_owned();
+    }
+    let nanos = duration.as_nanos() as f64;
+    // As it will be shown: 999.9 µs are 1.00 ms.
+    let rounded = |count: f64| {
+        let step = 10_f64.powf(count.log10().floor() - 2.0);
+        (count / step).round() * step
+    };
+    let fits = |(_, each, next): &(&str, f64, f64)| rounded(nanos / each) < *next;
+    let (unit, each, _) = UNITS.into_iter().find(fits).expect("days have no end");
+    let decimals = match rounded(nanos / each) {
+        _ if unit == "ns" => 0,
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{:.decimals$} {unit}", nanos / each)
 }
 
 /// How fast an engine went between two moments.

@@ -91,3 +91,41 @@ fn a_lane_says_how_full_it_is() {
     assert_eq!(metrics.fullest_lane(), 0.5);
     assert!(metrics.line_since(&Default::default()).contains("fullest lane 50 %"));
 }
+
+#[test]
+fn durations_have_three_digits_and_the_unit_that_fits() {
+    for (nanos, expected) in [
+        (0, "0 s"),
+        (7, "7 ns"),
+        (999, "999 ns"),
+        (1_000, "1.00 µs"),
+        (24_215_600, "24.2 ms"),
+        (999_499, "999 µs"),
+        (999_501, "1.00 ms"),
+        (9_996_000_000, "10.0 s"),
+        (59_960_000_000, "1.00 min"),
+        (300_000_000_000, "5.00 min"),
+        (43_200_000_000_000, "12.0 h"),
+        (1_045_440_000_000_000, "12.1 d"),
+        (86_400_000_000_000 * 365, "365 d"),
+    ] {
+        let duration = std::time::Duration::from_nanos(nanos);
+        assert_eq!(snapshot::shown(Some(duration)), expected, "{nanos}");
+    }
+}
+
+#[test]
+fn a_line_shows_a_dash_for_what_was_not_measured() {
+    let board = board();
+    let line = board.snapshot().line_since(&Default::default());
+    assert!(line.contains("watermark lag -, in flight 0"), "{line}");
+    assert!(line.ends_with("0 closes, p50 -, p99 -, p99.99 -"), "{line}");
+    let mut writer = board.latency_writer(0);
+    writer.record(1_500, MonotonicNanos(0));
+    writer.publish_last();
+    board.source(0).max_time.set(5_000_000_000);
+    board.source(0).watermark.set(2_500_000_000);
+    let line = board.snapshot().line_since(&Default::default());
+    assert!(line.contains("watermark lag 2.50 s,"), "{line}");
+    assert!(line.ends_with("1 closes, p50 1.50 µs, p99 1.50 µs, p99.99 1.50 µs"), "{line}");
+}

@@ -44,6 +44,8 @@ pub enum DeadLetter {
     FarFuture {
         /// The source.
         source: String,
+        /// Its number among the records that the source could read, from 1.
+        record: u64,
         /// The record's time.
         time: EventTime,
     },
@@ -262,8 +264,8 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     fn bury(&mut self, held: &Held) {
         self.tally.dead += 1;
         self.meter.held.set(self.meter.held.get().saturating_sub(1));
-        let time = EventTime::from_nanos(held.nanos);
-        self.tell(|source| DeadLetter::FarFuture { source, time });
+        let (record, time) = (held.record, EventTime::from_nanos(held.nanos));
+        self.tell(|source| DeadLetter::FarFuture { source, record, time });
     }
 
     fn tell(&self, letter: impl FnOnce(String) -> DeadLetter) {
@@ -441,8 +443,11 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         let mut words = vec![0; self.schema.stride_words()];
         let mut tail = Vec::new();
         self.schema.lay(row, self.schema.heap(batch), &mut words, &mut tail);
-        let held = Held::new(self.schema.event_time(row).as_nanos(), &words, &tail);
+        let nanos = self.schema.event_time(row).as_nanos();
         self.next += 1;
+        // All rows of the batch in hand count as read.
+        let record = self.tally.read - (self.rows - self.next) as u64;
+        let held = Held::new(record, nanos, &words, &tail);
         self.meter.held.add(1);
         let Some(gate) = &mut self.gate else { return };
         let verdict = gate.hold(held);

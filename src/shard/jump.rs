@@ -35,6 +35,8 @@ impl JumpRule {
 /// A record that is held out: its row and heap, copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
+    /// Its number among its source's records, from 1.
+    pub record: u64,
     /// Its event time, in nanoseconds.
     pub nanos: i64,
     /// Its row.
@@ -46,8 +48,8 @@ pub(super) struct Held {
 
 impl Held {
     /// A copy of a record.
-    pub(super) fn new(nanos: i64, words: &[u64], heap: &[u8]) -> Self {
-        Self { nanos, words: words.into(), heap: heap.into(), confirmed: 0 }
+    pub(super) fn new(record: u64, nanos: i64, words: &[u64], heap: &[u8]) -> Self {
+        Self { record, nanos, words: words.into(), heap: heap.into(), confirmed: 0 }
     }
 }
 
@@ -129,7 +131,7 @@ mod tests {
             let now = if believed {
                 vec![*time]
             } else {
-                let verdict = gate.hold(Held::new(*time, &[], &[]));
+                let verdict = gate.hold(Held::new(1, *time, &[], &[]));
                 dead.extend(verdict.pushed_out.map(|held| held.nanos));
                 verdict.admitted.into_iter().map(|held| held.nanos).collect()
             };

@@ -125,6 +125,15 @@ pub(crate) struct ByteInput {
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// What begins with bytes that no text in UTF-8 begins with, and how to make text of it. None of
+/// these marks is longer than [`BYTE_ORDER_MARK`].
+const NO_TEXT: [(&[u8], &str, &str); 4] = [
+    (b"\x1f\x8b", "compressed by gzip", "'gzip -dc FILE | tidewheel agg -'"),
+    (b"\x28\xb5\x2f", "compressed by zstd", "'zstd -dc FILE | tidewheel agg -'"),
+    (b"\xff\xfe", "UTF-16", "'iconv -f UTF-16 -t UTF-8 FILE | tidewheel agg -'"),
+    (b"\xfe\xff", "UTF-16", "'iconv -f UTF-16 -t UTF-8 FILE | tidewheel agg -'"),
+];
+
 impl fmt::Debug for ByteInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ByteInput")
@@ -256,20 +265,30 @@ impl ByteInput {
             Chunk::Pending => {}
         }
         if !self.is_past_mark {
-            self.pass_mark();
+            self.pass_mark()?;
         }
         Ok(chunk)
     }
 
-    /// Skips a byte order mark at the start, once there are bytes enough to tell.
-    fn pass_mark(&mut self) {
+    /// Skips a byte order mark at the start, and refuses what is no UTF-8, once there are bytes
+    /// enough to tell.
+    fn pass_mark(&mut self) -> Result<(), SourceError> {
         let start = &self.buffer[self.start..self.end];
+        if !self.ended && start.len() < BYTE_ORDER_MARK.len() {
+            return Ok(());
+        }
+        if let Some((_, found, mend)) = NO_TEXT.iter().find(|(mark, ..)| start.starts_with(mark)) {
+            return Err(SourceError::Data(format!(
+                "{}:1:1: the input is {found}, and only text in UTF-8 is read; pipe it through \
+                 {mend}",
+                self.name
+            )));
+        }
         if start.starts_with(BYTE_ORDER_MARK) {
             self.start += BYTE_ORDER_MARK.len();
-        } else if !self.ended && start.len() < BYTE_ORDER_MARK.len() {
-            return;
         }
         self.is_past_mark = true;
+        Ok(())
     }
 
     /// Moves what is left to the front and makes the buffer one chunk longer than that; a buffer

@@ -1,8 +1,8 @@
 //! CSV: records, and the cells of the needed columns.
 //!
-//! Uses `limits`. What a record is, is what `csv_core` says: fields between commas, double quotes
-//! around fields, lines ended by `\n`, `\r\n` or `\r`, empty lines skipped. Lines without a quote
-//! are split here, which is quicker and, as tests prove, the same; a line with a quote goes
+//! Uses `limits`. What a record is, is what `csv_core` says: fields between delimiters, double
+//! quotes around fields, lines ended by `\n`, `\r\n` or `\r`, empty lines skipped. Lines without a
+//! quote are split here, which is quicker and, as tests prove, the same; a line with a quote goes
 //! through `csv_core`.
 //!
 //! A quote that is opened and not closed would swallow what follows. So a record that ends nowhere
@@ -55,9 +55,9 @@ impl CsvRecords {
     pub(crate) fn new(header: Header) -> Result<Self, OpenError> {
         Ok(Self {
             spans: vec![CellSpan::NULL; header.slots()].into(),
+            quoted: QuotedRecord::new(header.delimiter()),
             layout: header.given_layout()?,
             header,
-            quoted: QuotedRecord::default(),
             is_quoted: false,
             state: START,
         })
@@ -105,7 +105,8 @@ impl CsvRecords {
         if found == expected {
             return Step::Record { length, text, lines };
         }
-        Step::Refused { length, text, lines, fault: Fault::Fields { expected, found } }
+        let delimiter = self.header.delimiter();
+        Step::Refused { length, text, lines, fault: Fault::Fields { expected, found, delimiter } }
     }
 
     #[cold]
@@ -141,7 +142,8 @@ impl CsvRecords {
         let (expected, found) = (layout.width(), self.quoted.fields());
         let text = record.len();
         if expected != found {
-            let fault = Fault::Fields { expected, found };
+            let delimiter = self.header.delimiter();
+            let fault = Fault::Fields { expected, found, delimiter };
             if memchr(b'\n', record).is_some() {
                 return self.refuse_first_line(record, true, fault);
             }
@@ -212,7 +214,9 @@ impl Records for CsvRecords {
 
     fn locate(&self, record: &[u8], slot: usize) -> Place {
         let column = self.layout.as_ref().map_or(0, |layout| layout.column_of(slot));
-        let start = header::fields(record).nth(column).map_or(record.len(), |field| field.start);
+        let start = header::fields(record, self.header.delimiter())
+            .nth(column)
+            .map_or(record.len(), |field| field.start);
         let above = &record[..start];
         let line_start = memrchr(b'\n', above).map_or(0, |at| at + 1);
         Place {
@@ -234,7 +238,7 @@ impl Records for CsvRecords {
             header: self.header.clone(),
             layout: self.layout.clone(),
             spans: self.spans.clone(),
-            quoted: QuotedRecord::default(),
+            quoted: QuotedRecord::new(self.header.delimiter()),
             is_quoted: false,
             state: START,
         }

@@ -2,6 +2,7 @@
 //!
 //! Uses nothing of the crate.
 
+use super::plan::Slot;
 use std::fmt;
 
 /// Why reading cannot begin.
@@ -18,7 +19,7 @@ pub enum OpenError {
     },
     /// A column that was asked for is not there.
     #[error("{0}")]
-    UnknownColumn(UnknownColumn),
+    UnknownColumn(#[from] UnknownColumn),
     /// A column that was asked for is there more than once.
     #[error(
         "{name}: column '{column}' stands there twice, as fields {first} and {second}; give one of \
@@ -42,10 +43,22 @@ pub enum OpenError {
         /// What is wrong.
         problem: String,
     },
+    /// The input is not laid out as it was said to be.
+    #[error("{name}:1:1: {problem}")]
+    Format {
+        /// The input.
+        name: String,
+        /// What it looks like, and how to mend it.
+        problem: String,
+    },
+    /// The input is no text.
+    #[error("{0}")]
+    NoText(String),
     /// A column that must hold numbers holds none.
     #[error(
-        "{name}:{line}:{at}: column '{column}' holds '{found}', and {asked_by} needs numbers; \
-         count({column}) takes anything, and --type {column}=f64 says that numbers follow"
+        "{name}:{line}:{at}: column '{column}' holds text, here '{found}', and {asked_by} needs \
+         numbers; of text there is count({column}); if numbers follow further on, say \
+         --type {column}=f64, and each text counts as malformed"
     )]
     NotNumeric {
         /// The input.
@@ -88,9 +101,10 @@ impl OpenError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Io { .. } => ErrorClass::Io,
-            Self::Header { .. } | Self::TimeUnit(_) => ErrorClass::Data,
+            Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) => ErrorClass::Data,
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
+            | Self::Format { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
             | Self::Plan(_) => ErrorClass::Usage,
@@ -107,21 +121,32 @@ pub struct UnknownColumn {
     pub column: String,
     /// Who asked: `--key`, say.
     pub asked_by: String,
+    /// What to write if a text was meant and no column.
+    pub as_text: Option<String>,
     /// The columns that there are.
     pub columns: Vec<String>,
 }
 
+/// Letters of a column's name that may stand for all of it.
+const PART_MIN: usize = 3;
 /// Columns that a message lists.
 const LISTED_MAX: usize = 50;
 
 impl UnknownColumn {
+    /// The column of `slot` in an input of this name.
+    pub(crate) fn of(slot: &Slot, name: String, columns: Vec<String>) -> Self {
+        let Slot { name: column, asked_by, as_text, .. } = slot.clone();
+        Self { name, column, asked_by, as_text, columns }
+    }
+
     /// The column that was perhaps meant.
     pub fn suggestion(&self) -> Option<&str> {
         let wanted = self.column.to_lowercase();
         let near = |name: &&String| {
             let name = name.trim().to_lowercase();
             let similar = strsim::jaro_winkler(&name, &wanted);
-            (name == wanted || similar > 0.8).then_some(similar)
+            let within = wanted.len() >= PART_MIN && name.contains(&wanted);
+            (within || similar > 0.8).then_some(similar)
         };
         self.columns
             .iter()
@@ -137,14 +162,20 @@ impl UnknownColumn {
     }
 }
 
+impl std::error::Error for UnknownColumn {}
+
 impl fmt::Display for UnknownColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.name.is_empty() {
             write!(f, "{}: ", self.name)?;
         }
         write!(f, "there is no column '{}' ({})", self.column, self.asked_by)?;
-        if let Some(suggestion) = self.suggestion() {
-            write!(f, "; did you mean '{suggestion}'?")?;
+        match self.suggestion() {
+            Some(suggestion) => write!(f, "; did you mean '{suggestion}'?")?,
+            None => f.write_str(".")?,
+        }
+        if let Some(as_text) = &self.as_text {
+            write!(f, " Text is written in single quotes: {as_text}.")?;
         }
         let listed = &self.columns[..self.columns.len().min(LISTED_MAX)];
         write!(f, " The columns are {}", listed.join(", "))?;
@@ -171,6 +202,7 @@ mod tests {
             name: "d.csv".to_owned(),
             column: column.to_owned(),
             asked_by: "--key".to_owned(),
+            as_text: None,
             columns: columns.iter().map(ToString::to_string).collect(),
         }
     }
@@ -180,12 +212,24 @@ mod tests {
         let columns = ["flight_id", "carrier", "dep_delay", "dep_time"];
         assert_eq!(unknown("carier", &columns).suggestion(), Some("carrier"));
         assert_eq!(unknown("DEP_TIME", &columns).suggestion(), Some("dep_time"));
+        assert_eq!(unknown("delay", &columns).suggestion(), Some("dep_delay"));
         assert_eq!(unknown("x", &columns).suggestion(), None);
+        assert_eq!(unknown("id", &columns).suggestion(), None);
         assert_eq!(
             unknown("carier", &columns).to_string(),
             "d.csv: there is no column 'carier' (--key); did you mean 'carrier'? The columns are \
              flight_id, carrier, dep_delay, dep_time."
         );
+    }
+
+    #[test]
+    fn a_message_is_made_of_whole_sentences() {
+        let mut unknown = unknown("AA", &["t", "carrier"]);
+        let start = "d.csv: there is no column 'AA' (--key).";
+        assert_eq!(unknown.to_string(), format!("{start} The columns are t, carrier."));
+        unknown.as_text = Some("carrier = 'AA'".to_owned());
+        let hint = "Text is written in single quotes: carrier = 'AA'.";
+        assert_eq!(unknown.to_string(), format!("{start} {hint} The columns are t, carrier."));
     }
 
     #[test]

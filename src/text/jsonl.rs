@@ -197,7 +197,7 @@ impl Object<'_> {
                 }
                 CellSpan::unescaped(before, unescaped.len())
             }
-            [b'{' | b'[', ..] => {
+            [b'{' | b'[', ..] if self.records.slots[slot].is_read => {
                 self.records.spans[slot] = CellSpan::raw(start, end);
                 self.refuse(slot, CellFault::NotAScalar);
                 return;

@@ -2,6 +2,7 @@
 //!
 //! Uses `limits`. The description is made only of the few records that are reported.
 
+use super::delimiter::Delimiter;
 use super::plan::NumberKind;
 use super::timestamp::ParseTimeError;
 use crate::limits;
@@ -33,7 +34,7 @@ pub(crate) enum Fault {
     /// One of its cells.
     Cell { slot: usize, fault: CellFault },
     /// The number of its fields.
-    Fields { expected: usize, found: usize },
+    Fields { expected: usize, found: usize, delimiter: Delimiter },
     /// It goes on and on.
     TooLong,
     /// A quote was opened and never closed.
@@ -68,11 +69,12 @@ impl Fault {
     pub(crate) fn describe(&self, column: &str, cell: &[u8]) -> String {
         match self {
             Self::Cell { fault, .. } => fault.describe(column, cell),
-            Self::Fields { expected, found } => {
+            Self::Fields { expected, found, delimiter } => {
                 let plural = if *found == 1 { "" } else { "s" };
                 format!(
                     "{found} field{plural} where the columns are {expected}; a field that holds \
-                     a comma must be in double quotes, and a missing value still has its comma"
+                     '{delimiter}' must be in double quotes, and a missing value still has its \
+                     '{delimiter}'"
                 )
             }
             Self::TooLong => format!(

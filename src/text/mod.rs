@@ -8,6 +8,7 @@ pub mod aggregates;
 mod bytes;
 mod cells;
 mod csv;
+mod delimiter;
 mod error;
 mod infer;
 mod jsonl;
@@ -19,20 +20,21 @@ mod plan;
 mod predicate;
 pub mod render;
 mod rows;
-mod stamp;
 mod timestamp;
 mod value;
 
 pub use bytes::{Chunk, ChunkSource};
+pub use delimiter::{Delimiter, ParseDelimiterError};
 pub use error::{ErrorClass, OpenError, UnknownColumn};
 pub use kind::{ColumnKind, NumberKind};
 pub use malformed::Malformed;
 pub use open::{Input, Opened, open};
 pub use plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
 pub use predicate::FilterError;
-pub use stamp::push_stamp;
 pub use timestamp::{ParseTimeError, TimeUnit, TimestampReader};
 pub use value::Value;
+
+pub use crate::time::push_stamp;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use super::error::{OpenError, UnknownColumn};
 use super::infer::{FirstLook, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
-use super::plan::{DeclaredType, HeaderMode, InputFormat, Notice, ReadPlan, Slots};
+use super::plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots};
 use super::predicate::Filter;
 use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
 use super::timestamp::TimestampReader;
@@ -79,8 +79,11 @@ pub fn open(
     let mut slots = Slots::default();
     let time = slots.of(&plan.time, "--time");
     let keys = plan.keys.iter().map(|key| slots.of(key, "--key")).collect();
-    let columns: Vec<usize> =
-        plan.inputs.iter().map(|input| slots.of(&input.name, &input.asked_by)).collect();
+    let column = |input: &InputColumn| match input.numeric {
+        true => slots.of(&input.name, &input.asked_by),
+        false => slots.of_presence(&input.name, &input.asked_by),
+    };
+    let columns: Vec<usize> = plan.inputs.iter().map(column).collect();
     let reader = TimestampReader::new(plan.time_unit);
     let filter = plan.filter.as_deref();
     let filter = filter
@@ -102,8 +105,10 @@ pub fn open(
         InputFormat::Csv => opening.finish(bytes?, |input| {
             let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
             CsvRecords::new(match &plan.header {
-                HeaderMode::FirstRecord => Header::in_file(name, slots),
-                HeaderMode::Names(names) => Header::given(name, slots, names.clone()),
+                HeaderMode::FirstRecord => Header::in_file(name, slots, plan.delimiter),
+                HeaderMode::Names(names) => {
+                    Header::given(name, slots, plan.delimiter, names.clone())
+                }
             })
         }),
         InputFormat::JsonLines => {
@@ -197,12 +202,7 @@ impl Opening<'_> {
         let Some(slot) = unknown.next().filter(|_| first.records > 0) else {
             return Ok(());
         };
-        Err(OpenError::UnknownColumn(UnknownColumn {
-            name: input.name().to_owned(),
-            column: slot.name.clone(),
-            asked_by: slot.asked_by.clone(),
-            columns: first.names.clone(),
-        }))
+        Err(UnknownColumn::of(slot, input.name().to_owned(), first.names.clone()).into())
     }
 
     /// What the column of one of the plan's inputs holds.
@@ -215,8 +215,10 @@ impl Opening<'_> {
             Some(DeclaredType::Number(kind)) => return Ok(ColumnKind::Number(kind)),
             Some(DeclaredType::Text) => {
                 return Err(OpenError::Plan(format!(
-                    "{} needs numbers, and --type says that '{}' holds text",
-                    input.asked_by, input.name
+                    "{} needs numbers, and --type {name}=str says that '{name}' holds text; \
+                     count({name}) takes text, and --type {name}=i64 or {name}=f64 says numbers",
+                    input.asked_by,
+                    name = input.name
                 )));
             }
             None => {}

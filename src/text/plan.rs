@@ -2,6 +2,7 @@
 //!
 //! Uses nothing of the crate.
 
+use super::delimiter::Delimiter;
 use super::malformed::Malformed;
 use super::timestamp::TimeUnit;
 
@@ -50,6 +51,8 @@ pub struct InputColumn {
 pub struct ReadPlan {
     /// How the text is laid out.
     pub format: InputFormat,
+    /// What stands between CSV's fields.
+    pub delimiter: Delimiter,
     /// Where CSV's column names come from.
     pub header: HeaderMode,
     /// The column of event time.
@@ -90,6 +93,10 @@ pub enum Notice {
 pub(crate) struct Slot {
     pub(crate) name: String,
     pub(crate) asked_by: String,
+    /// What it holds matters, and not only whether it holds something.
+    pub(crate) is_read: bool,
+    /// What to write if this was meant as a text and not as a column: `carrier = 'AA'`.
+    pub(crate) as_text: Option<String>,
 }
 
 /// The slots, each column once.
@@ -99,10 +106,18 @@ pub(crate) struct Slots(pub(crate) Vec<Slot>);
 impl Slots {
     /// The number of a column's slot; a new one if need be.
     pub(crate) fn of(&mut self, name: &str, asked_by: &str) -> usize {
+        let slot = self.of_presence(name, asked_by);
+        self.0[slot].is_read = true;
+        slot
+    }
+
+    /// The same of a column of which only matters whether it holds something.
+    pub(crate) fn of_presence(&mut self, name: &str, asked_by: &str) -> usize {
         if let Some(slot) = self.0.iter().position(|slot| slot.name == name) {
             return slot;
         }
-        self.0.push(Slot { name: name.to_owned(), asked_by: asked_by.to_owned() });
+        let (name, asked_by) = (name.to_owned(), asked_by.to_owned());
+        self.0.push(Slot { name, asked_by, is_read: false, as_text: None });
         self.0.len() - 1
     }
 }

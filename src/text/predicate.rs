@@ -28,8 +28,10 @@ pub struct FilterError {
     pub problem: String,
 }
 
-const SUPPORTED: &str = "there are comparisons (= <> < <= > >=), AND, OR, NOT, IN, BETWEEN, LIKE \
-    and IS NULL, over columns, numbers and 'strings'";
+const SUPPORTED: &str = "there are comparisons (= <> < <= > >=), AND, OR, NOT, IN, BETWEEN, \
+    LIKE, IS NULL and parentheses, over columns, numbers and text in single quotes";
+/// Who asks for the filter's columns.
+const ASKED_BY: &str = "--where";
 
 /// A filter over slots.
 #[derive(Clone, Debug)]
@@ -168,8 +170,9 @@ impl Lowering<'_> {
                 let operand = self.operand(expr)?;
                 let mut choices = Vec::new();
                 for item in list {
-                    let item = self.operand(item)?;
-                    choices.push(self.paired(&operand, item)?);
+                    let choice = self.operand(item)?;
+                    self.note_as_text(expr, "IN", item);
+                    choices.push(self.paired(&operand, choice)?);
                 }
                 negate(Node::In(operand, choices), *negated)
             }
@@ -178,12 +181,13 @@ impl Lowering<'_> {
                 let high = self.compare(Comparison::LessOrEqual, expr, high)?;
                 negate(Node::And(Box::new(low), Box::new(high)), *negated)
             }
-            Expr::IsNull(inner) => Node::IsNull(self.column(inner)?),
-            Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.column(inner)?))),
+            Expr::IsNull(inner) => Node::IsNull(self.presence(inner)?),
+            Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.presence(inner)?))),
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
                 let column = self.column(expr)?;
                 let Operand::Text(pattern) = self.operand(pattern)? else {
-                    return Err(self.refuse("LIKE takes a pattern in single quotes"));
+                    let problem = "LIKE takes a pattern in single quotes";
+                    return Err(self.refuse(format!("{problem}, such as {expr} LIKE 'A%'")));
                 };
                 let pattern = String::from_utf8_lossy(&pattern).into_owned();
                 negate(Node::Like(column, pattern.into()), *negated)
@@ -191,8 +195,13 @@ impl Lowering<'_> {
             Expr::Value(value) => match &value.value {
                 Value::Boolean(truth) => Node::Constant(Some(*truth)),
                 Value::Null => Node::Constant(None),
-                other => return Err(self.refuse(format!("{other} is not a condition"))),
+                other => {
+                    return Err(self.refuse(format!("{other} is not a condition; {SUPPORTED}")));
+                }
             },
+            Expr::Identifier(name) => {
+                return Err(self.refuse(format!("the column {name} is no condition; {SUPPORTED}")));
+            }
             other => return Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
         })
     }
@@ -203,7 +212,9 @@ impl Lowering<'_> {
         left: &Expr,
         right: &Expr,
     ) -> Result<Node, FilterError> {
-        let (left, right) = (self.operand(left)?, self.operand(right)?);
+        let operands = (self.operand(left)?, self.operand(right)?);
+        self.note_as_text(left, comparison.symbol(), right);
+        let (left, right) = operands;
         let right = self.paired(&left, right)?;
         let left = self.paired(&right, left)?;
         let mixed = matches!(
@@ -211,7 +222,10 @@ impl Lowering<'_> {
             (Operand::Text(_), Operand::Number(_)) | (Operand::Number(_), Operand::Text(_))
         );
         if mixed {
-            return Err(self.refuse("a number is compared with a string; one of them is a column?"));
+            return Err(self.refuse(
+                "a number is compared with a text; a column's name stands without quotes, or in \
+                 double quotes",
+            ));
         }
         Ok(Node::Compare(comparison, left, right))
     }
@@ -233,17 +247,37 @@ impl Lowering<'_> {
         }
     }
 
+    /// Where a column is compared with another, that one may have been meant as a text.
+    fn note_as_text(&mut self, left: &Expr, symbol: &str, right: &Expr) {
+        let (Expr::Identifier(_), Expr::Identifier(name)) = (left, right) else { return };
+        let slot = self.slots.of(&name.value, ASKED_BY);
+        let text = name.value.replace('\'', "''");
+        let as_text = match symbol {
+            "IN" => format!("{left} IN ('{text}')"),
+            _ => format!("{left} {symbol} '{text}'"),
+        };
+        self.slots.0[slot].as_text.get_or_insert(as_text);
+    }
+
     fn column(&mut self, expression: &Expr) -> Result<usize, FilterError> {
         match self.operand(expression)? {
             Operand::Column(slot) => Ok(slot),
-            _ => Err(self.refuse(format!("'{expression}' should be a column"))),
+            _ => Err(self.refuse(format!("'{expression}' stands where a column should"))),
+        }
+    }
+
+    /// A column of which only matters whether it holds something.
+    fn presence(&mut self, expression: &Expr) -> Result<usize, FilterError> {
+        match expression {
+            Expr::Identifier(name) => Ok(self.slots.of_presence(&name.value, ASKED_BY)),
+            other => self.column(other),
         }
     }
 
     fn operand(&mut self, expression: &Expr) -> Result<Operand, FilterError> {
         match expression {
             Expr::Nested(inner) => self.operand(inner),
-            Expr::Identifier(name) => Ok(Operand::Column(self.slots.of(&name.value, "the filter"))),
+            Expr::Identifier(name) => Ok(Operand::Column(self.slots.of(&name.value, ASKED_BY))),
             Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match self.operand(expr)? {
                 Operand::Number(Number::Integer(value)) => {
                     Ok(Operand::Number(Number::Integer(-value)))
@@ -298,6 +332,17 @@ impl Number {
 }
 
 impl Comparison {
+    const fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "<>",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
     fn holds(self, ordering: Ordering) -> bool {
         match self {
             Self::Equal => ordering.is_eq(),
@@ -506,13 +551,34 @@ mod tests {
             ("n > 9 n", "left over"),
             ("n + 1 > 2", "not supported"),
             ("lower(s) = 'x'", "not supported"),
+            ("s", "the column s is no condition; there are comparisons"),
+            ("n > 1 or 'x'", "'x' is not a condition; there are comparisons"),
+            ("5 is null", "'5' stands where a column should"),
+            ("s like s", "a pattern in single quotes, such as s LIKE 'A%'"),
             ("t > 'noon'", "time column"),
-            ("1 = 'x'", "compared with a string"),
+            ("1 = 'x'", "compared with a text"),
         ] {
             let reader = TimestampReader::new(None);
             let mut slots = Slots::default();
             let error = Filter::parse(filter, "t", reader, &mut slots).unwrap_err();
             assert!(error.to_string().contains(part), "{filter}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_another_is_compared_with_may_have_been_a_text() {
+        for (filter, expected) in [
+            ("carrier = AA", Some("carrier = 'AA'")),
+            ("not (carrier <> \"O'Hare\")", Some("carrier <> 'O''Hare'")),
+            ("carrier in ('UA', AA)", Some("carrier IN ('AA')")),
+            ("carrier between A and 'B'", Some("carrier >= 'A'")),
+            ("carrier = 'AA' and n > 9", None),
+            ("AA is null", None),
+        ] {
+            let mut slots = Slots::default();
+            Filter::parse(filter, "t", TimestampReader::new(None), &mut slots).unwrap();
+            let noted = slots.0.iter().find_map(|slot| slot.as_text.as_deref());
+            assert_eq!(noted, expected, "{filter}");
         }
     }
 

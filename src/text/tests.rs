@@ -43,6 +43,7 @@ fn plan(format: InputFormat) -> ReadPlan {
     };
     ReadPlan {
         format,
+        delimiter: Delimiter::COMMA,
         header: HeaderMode::FirstRecord,
         time: "t".to_owned(),
         time_unit: Some(TimeUnit::Millis),
@@ -266,7 +267,7 @@ fn columns_that_are_not_there_are_an_error_with_a_suggestion() {
 #[test]
 fn a_column_of_text_can_not_be_summed() {
     let error = read(&plan(InputFormat::Csv), b"t,k,v,w\n1,a,UA,b\n", &[50]).unwrap_err();
-    let text = "in:2:5: column 'v' holds 'UA', and sum(v) needs numbers";
+    let text = "in:2:5: column 'v' holds text, here 'UA', and sum(v) needs numbers";
     assert!(error.to_string().starts_with(text), "{error}");
 }
 

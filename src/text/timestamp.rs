@@ -95,9 +95,7 @@ impl ParseTimeError {
         let reads_as = |unit| TimestampReader::new(unit).read(text).ok();
         let likely = TimeUnit::NAMES.into_iter().find_map(|(name, unit)| {
             let time = reads_as(Some(unit)).filter(|time| LIKELY.contains(&time.as_nanos()))?;
-            let mut stamp = Vec::new();
-            super::push_stamp(&mut stamp, time);
-            Some((name, String::from_utf8(stamp).ok()?))
+            Some((name, time.to_string()))
         });
         match (self, likely) {
             (Self::NoUnit, Some((name, stamp))) => {

@@ -4,10 +4,12 @@
 
 mod clock;
 mod span;
+mod stamp;
 mod watermark;
 
 pub use clock::{Clock, ManualClock, MonotonicNanos, SystemClock};
 pub use span::{ParseSpanError, Span};
+pub use stamp::push_stamp;
 pub use watermark::Watermark;
 
 use bytemuck::{Pod, Zeroable};

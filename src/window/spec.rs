@@ -1,6 +1,7 @@
 //! Which windows there are, and the slices that they are made of.
 
 use crate::time::{EventTime, Span, Watermark};
+use std::fmt;
 
 /// A window of event time: `start <= time < end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -9,6 +10,13 @@ pub struct Window {
     pub start: EventTime,
     /// The first moment after it.
     pub end: EventTime,
+}
+
+/// As intervals are written: `[start, end)`, the end left out.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("[{}, {})", self.start, self.end))
+    }
 }
 
 /// Which window of a [`WindowSpec`], counted from the one that starts at the offset.

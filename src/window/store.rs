@@ -37,7 +37,7 @@ impl Default for StoreLimits {
 pub enum StoreError {
     /// Too many keys.
     #[error(
-        "more than {max} keys are alive in open windows (each counted once a slice); raise the \
+        "open windows hold more keys (each counted once a slice) than the {max} allowed; raise the \
          live-key limit, or take smaller windows, fewer keys or more shards"
     )]
     LiveKeys {

@@ -453,3 +453,10 @@ fn all_leaves_a_combiner_whatever_its_time() {
     });
     assert_eq!((firing, left, combiner.records()), (Firing::Done, 4, 0));
 }
+
+#[test]
+fn a_window_displays_as_an_interval_whose_end_is_left_out() {
+    let start = EventTime::from_millis(1_357_016_400_500).unwrap();
+    let window = Window { start, end: start.saturating_add(Span::from_micros(250)) };
+    assert_eq!(window.to_string(), "[2013-01-01 05:00:00.500, 2013-01-01 05:00:00.500250)");
+}

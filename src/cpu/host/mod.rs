@@ -187,7 +187,7 @@ impl Host {
             Some(other) => Finding::new(
                 name,
                 Level::Warning,
-                format!("governor {other}: an idle core wakes up slow"),
+                format!("governor {other}: an idle core wakes up slowly"),
             )
             .mend("cpupower frequency-set -g performance"),
             None => Finding::new(name, Level::Ok, "governor performance"),
@@ -262,8 +262,9 @@ impl Host {
         let cpus = topology.cpu_count();
         let found = format!("{load:.2} in the last minute, on {cpus} allowed cores");
         match load > cpus as f64 / 2.0 {
-            true => Finding::new("load", Level::Warning, found)
-                .mend("other programs compete for the cores; latency figures will show them"),
+            true => Finding::new("load", Level::Warning, found).mend(
+                "stop what else runs on these cores; until then latency figures will show it",
+            ),
             false => Finding::new("load", Level::Ok, found),
         }
     }

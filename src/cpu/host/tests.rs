@@ -71,7 +71,7 @@ fn a_bad_host_is_told_what_to_mend() {
     told(host.clock_source(), Level::Warning, "echo tsc");
     told(host.governor(&two_cores()), Level::Warning, "cpupower");
     told(host.huge_pages(), Level::Note, "madvise");
-    told(host.load(&two_cores()), Level::Warning, "compete");
+    told(host.load(&two_cores()), Level::Warning, "stop what else runs");
     told(memlock_of(Some(64 << 10)), Level::Warning, "ulimit -l 512");
     assert_eq!(io_uring(Err(IoUringRefusal::Forbidden)).level, Level::Warning);
 }

@@ -89,6 +89,16 @@ impl<C> Measure<C> {
     }
 }
 
+/// As a user would write it: `count`, `sum(dep_delay)`.
+impl<C: fmt::Display> fmt::Display for Measure<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CountRows => f.write_str(Function::Count.name()),
+            Self::Of(function, column) => write!(f, "{function}({column})"),
+        }
+    }
+}
+
 /// A call of an aggregate, as a user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AggregateCall {

@@ -86,6 +86,9 @@ impl Parser<'_> {
             });
         }
         let Some(function) = Function::named(&word) else {
+            if word.to_lowercase().contains("distinct") {
+                return Err(self.error(start, AggregateListProblem::Distinct));
+            }
             let near = nearest(&word);
             return Err(self.error(start, AggregateListProblem::UnknownFunction { word, near }));
         };
@@ -118,7 +121,19 @@ impl Parser<'_> {
             Some(')' | '*') => {
                 return Err(self.error(self.at, AggregateListProblem::NoArgument(function)));
             }
-            _ => Measure::Of(function, self.name("a column")?),
+            _ => {
+                let start = self.at;
+                let column = self.name("a column")?;
+                let alone = matches!(self.next_after_space(), None | Some(')' | ','));
+                // A column may be named so; the keyword has something behind it.
+                if self.text[start..].starts_with(&column)
+                    && column.eq_ignore_ascii_case("distinct")
+                    && !alone
+                {
+                    return Err(self.error(start, AggregateListProblem::Distinct));
+                }
+                Measure::Of(function, column)
+            }
         };
         match self.next_after_space() {
             Some(')') => self.at += 1,
@@ -211,6 +226,13 @@ pub enum AggregateListProblem {
         /// What may have been meant.
         near: Option<&'static str>,
     },
+    /// Only the distinct values of a column are asked for.
+    #[error(
+        "aggregates of distinct values are not built yet; count(column) counts all that are not \
+         null, and --key column gives each value rows of its own; the functions are {}",
+        functions()
+    )]
+    Distinct,
     /// The function needs a column.
     #[error("{0} needs a column: {0}(column)")]
     NoArgument(Function),
@@ -236,11 +258,13 @@ pub enum AggregateListProblem {
 fn advice(near: Option<&str>) -> String {
     match near {
         Some(name) => format!("did you mean '{name}'?"),
-        None => {
-            let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("the functions are {}", names.join(", "))
-        }
+        None => format!("the functions are {}", functions()),
     }
+}
+
+/// The names of all functions, for a message.
+fn functions() -> String {
+    NAMES.map(|(name, _)| name).join(", ")
 }
 
 impl AggregateListError {

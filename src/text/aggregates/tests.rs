@@ -453,6 +453,27 @@ fn errors_say_where_and_what() {
 }
 
 #[test]
+fn distinct_values_are_told_to_be_not_built() {
+    for (text, column) in [
+        ("count(distinct x)", 7),
+        ("count, count( DISTINCT(x))", 15),
+        ("sum(distinct \"x y\")", 5),
+        ("count_distinct(x)", 1),
+        ("approx_count_distinct(x)", 1),
+    ] {
+        let error = parse_aggregates(text).unwrap_err();
+        assert_eq!((error.column(), error.problem()), (column, &AggregateListProblem::Distinct));
+    }
+    let error = parse_aggregates("count(distinct x)").unwrap_err().to_string();
+    let parts = ["not built yet", "count(column)", "--key column", "functions are count, sum"];
+    assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    // A column may have that name.
+    for text in ["count(distinct)", "sum( Distinct )", "count(\"distinct\")"] {
+        assert!(parse_aggregates(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn an_error_points_into_the_text() {
     let error = parse_aggregates("sum(größe), maxx(x)").unwrap_err();
     assert_eq!(error.column(), 13);

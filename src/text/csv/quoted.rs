@@ -3,6 +3,7 @@
 use super::header::span_of;
 use crate::limits;
 use crate::text::cells::CellSpan;
+use crate::text::delimiter::Delimiter;
 use crate::text::malformed::Fault;
 use csv_core::ReadRecordResult;
 use memchr::memchr_iter;
@@ -39,11 +40,18 @@ impl fmt::Debug for QuotedRecord {
     }
 }
 
-impl Default for QuotedRecord {
-    fn default() -> Self {
+/// The most bytes that are looked at for one record: the limit and a line's end.
+const LOOK_MAX: usize = limits::LINE_BYTES_MAX + 1;
+
+/// The longest buffers, together, that are kept from record to record.
+const KEPT_MAX: usize = 64 << 10;
+
+impl QuotedRecord {
+    /// No record yet.
+    pub(super) fn new(delimiter: Delimiter) -> Self {
         let (unescaped, ends) = Self::buffers();
         Self {
-            reader: csv_core::Reader::new(),
+            reader: csv_core::ReaderBuilder::new().delimiter(delimiter.as_byte()).build(),
             unescaped,
             ends,
             read: 0,
@@ -52,15 +60,7 @@ impl Default for QuotedRecord {
             complete: false,
         }
     }
-}
 
-/// The most bytes that are looked at for one record: the limit and a line's end.
-const LOOK_MAX: usize = limits::LINE_BYTES_MAX + 1;
-
-/// The longest buffers, together, that are kept from record to record.
-const KEPT_MAX: usize = 64 << 10;
-
-impl QuotedRecord {
     fn buffers() -> (Vec<u8>, Vec<usize>) {
         (vec![0; 256], vec![0; 16])
     }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_record_with_quotes_is_read_in_one_step() {
-        let mut quoted = QuotedRecord::default();
+        let mut quoted = QuotedRecord::new(Delimiter::COMMA);
         quoted.begin();
         let bytes = b"-3,\"a,\"\"b\",-6,,z\nrest";
         let QuotedStep::Record { length, text, lines } = quoted.next(bytes, false) else {
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_record_that_begins_with_a_byte_order_mark_keeps_it() {
-        let mut quoted = QuotedRecord::default();
+        let mut quoted = QuotedRecord::new(Delimiter::COMMA);
         for _ in 0..2 {
             quoted.begin();
             let bytes = "\u{feff}a,\"b\"\n".as_bytes();
