@@ -13,7 +13,7 @@ use crate::sink::ResultSink;
 use crate::time::{Clock, MonotonicNanos, SystemClock};
 use std::sync::Arc;
 
-/// What a runtime knows of a core. Nothing here is called per record.
+/// What is known of a core by those who step it. Nothing here is called per record.
 pub(super) trait CoreDuty: Send {
     /// How many tasks it has: its sources, then its shard.
     fn tasks(&self) -> usize;
