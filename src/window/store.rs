@@ -243,7 +243,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             sliding: Sliding::new(),
             held: BTreeMap::new(),
             entries: 0,
-            fired: WindowIndex(i64::MIN),
+            fired: WindowIndex::NONE,
             horizon: i64::MIN,
             ending: None,
             phase: Phase::Quiet,
@@ -505,8 +505,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             (Some(open), Some(retained)) => open.min(retained),
             (open, retained) => open.or(retained)?,
         };
-        let next = WindowIndex(self.fired.0.saturating_add(1));
-        let window = self.spec.first_window_of(oldest).max(next);
+        let window = self.spec.first_window_of(oldest).max(self.fired.next());
         // What is retained may have left already; then only what is open counts.
         if self.spec.first_slice(window) <= oldest {
             return Some(window);
@@ -601,8 +600,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 self.recycle(pane);
             }
         } else {
-            let next = WindowIndex(window.0.saturating_add(1));
-            let first = self.spec.first_slice(next);
+            let first = self.spec.first_slice(window.next());
             self.sliding.evict_before(first, &self.hasher, &self.aggregate);
         }
     }
