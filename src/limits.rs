@@ -25,6 +25,15 @@ pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
 /// Slices that may be open in one shard at a time.
 pub const OPEN_SLICES_MAX: usize = 1 << 20;
 
+/// Windows that one record may be in: size divided by slide.
+pub const WINDOWS_PER_RECORD_MAX: u64 = 1 << 24;
+/// Results that a shard lets out before it looks whether it is to stop.
+pub const RESULTS_PER_STEP: u64 = 16 << 10;
+/// Once it is to stop, a shard lets out at least so many windows, and
+pub const WINDOWS_AFTER_STOP: u64 = 4 << 10;
+/// at least so many results. What is left after both comes out no more.
+pub const RESULTS_AFTER_STOP: u64 = 1 << 20;
+
 /// Slices that a source folds at a time, where it combines records before it sends them.
 pub const COMBINED_SLICES_MAX: usize = 1 << 10;
 /// Bytes of folded slices from which on a source sends all of them.

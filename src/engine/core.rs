@@ -53,7 +53,7 @@ where
                 let local = self.locals.get_mut(task);
                 intake.step(local, &self.clock, self.stop.is_raised())?
             }
-            None => self.shard.step(&mut self.locals, &self.clock)?,
+            None => self.shard.step(&mut self.locals, &self.clock, self.stop.is_raised())?,
         };
         let now = self.clock.now();
         let spent = now.since(before);

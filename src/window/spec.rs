@@ -1,5 +1,6 @@
 //! Which windows there are, and the slices that they are made of.
 
+use crate::limits::WINDOWS_PER_RECORD_MAX;
 use crate::time::{EventTime, Span, Watermark};
 
 /// A window of event time: `start <= time < end`.
@@ -51,6 +52,22 @@ pub enum SpecError {
         /// The slide.
         slide: Span,
     },
+    /// A slide so short beside the size that each record is in more windows than can be let out.
+    #[error(
+        "a window of {size} every {slide} puts each record into {windows} windows, more than \
+         {max}; take a slide of at least {least}, or a shorter window",
+        max = WINDOWS_PER_RECORD_MAX
+    )]
+    TooManyWindows {
+        /// The size.
+        size: Span,
+        /// The slide.
+        slide: Span,
+        /// How many windows hold one record.
+        windows: u64,
+        /// The shortest slide for that size.
+        least: Span,
+    },
 }
 
 /// Windows `[offset + k × slide, offset + k × slide + size)` for every whole `k`. Tumbling
@@ -94,12 +111,19 @@ impl WindowSpec {
     /// Windows of `size`, one every `slide`; the slide need not divide the size.
     ///
     /// # Errors
-    /// When size or slide is zero, or the slide is longer than the size.
+    /// When size or slide is zero, the slide is longer than the size, or so short that a record is
+    /// in more windows than [`WINDOWS_PER_RECORD_MAX`].
     pub fn sliding(size: Span, slide: Span) -> Result<Self, SpecError> {
+        let length = |span: Span| span.as_nanos().unsigned_abs();
+        let windows = length(size).div_ceil(length(slide).max(1));
         match () {
             () if size.is_zero() => Err(SpecError::ZeroSize),
             () if slide.is_zero() => Err(SpecError::ZeroSlide),
             () if slide > size => Err(SpecError::SlideBeyondSize { size, slide }),
+            () if windows > WINDOWS_PER_RECORD_MAX => {
+                let least = Span::from_nanos(length(size).div_ceil(WINDOWS_PER_RECORD_MAX));
+                Err(SpecError::TooManyWindows { size, slide, windows, least })
+            }
             () => {
                 let (size, slide) = (size.as_nanos(), slide.as_nanos());
                 Ok(Self { size, slide, offset: 0, tail: size % slide })

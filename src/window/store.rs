@@ -446,6 +446,22 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         }
     }
 
+    /// Forgets all that it holds: nothing further comes of it. Says how much that was: keys, each
+    /// counted once for every slice that holds it.
+    pub fn abandon(&mut self) -> usize {
+        let left = self.live_keys();
+        self.slices = Slices::new(self.spec, self.limits.open_slices_max);
+        self.sliding = Sliding::new();
+        self.held.clear();
+        (self.entries, self.phase) = (0, Phase::Quiet);
+        left
+    }
+
+    /// Windows that have fired.
+    pub fn windows_fired(&self) -> u64 {
+        self.windows_fired
+    }
+
     /// Whether something may be due that is not out.
     #[inline]
     pub fn is_firing(&self) -> bool {

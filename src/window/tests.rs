@@ -462,6 +462,11 @@ fn impossible_windows_are_refused() {
     assert_eq!(WindowSpec::sliding(span(1), Span::ZERO), Err(SpecError::ZeroSlide));
     let error = WindowSpec::sliding(span(1), span(2)).unwrap_err();
     assert!(error.to_string().contains("take a slide of at most 1s"), "{error}");
+    let error = WindowSpec::sliding(span(10), Span::from_nanos(1)).unwrap_err();
+    assert!(error.to_string().contains("take a slide of at least 597ns"), "{error}");
+    assert!(WindowSpec::sliding(span(10), Span::from_nanos(597)).is_ok());
+    assert!(WindowSpec::sliding(span(10), Span::from_nanos(596)).is_err());
+    assert!(WindowSpec::sliding(span(3600), Span::from_millis(1)).is_ok());
 }
 
 #[test]
