@@ -22,6 +22,9 @@ pub const FRAMES_PER_LANE_STEP: usize = 4;
 
 /// Keys that may be alive in one shard at a time, unless the user says otherwise.
 pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
+/// Bytes of keys of no fixed width that one pane holds: a place in it is 32 bits, and one more
+/// frame may bring keys before it is looked at again.
+pub const KEY_BYTES_MAX: usize = u32::MAX as usize - FRAME_BYTES_MAX;
 /// Slices that may be open in one shard at a time.
 pub const OPEN_SLICES_MAX: usize = 1 << 20;
 

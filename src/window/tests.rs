@@ -3,7 +3,7 @@
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
-use crate::record::{Moment, PodKey, Record, Schema, SourceSequence, Typed};
+use crate::record::{BytesKey, Moment, PodKey, Record, Schema, SourceSequence, Typed};
 use crate::time::{EventTime, Span, Watermark};
 use bytemuck::{Pod, Zeroable};
 use proptest::prelude::*;
@@ -472,7 +472,7 @@ fn impossible_windows_are_refused() {
 #[test]
 fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
-    let limits = StoreLimits { live_keys_max: 2, open_slices_max: 2 };
+    let limits = StoreLimits { live_keys_max: 2, open_slices_max: 2, ..StoreLimits::default() };
     let row = |time, key| Row { time, value: 1, key };
     let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     let first = SourceSequence::default();
@@ -488,6 +488,41 @@ fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     assert!(add(&mut store, &[row(1, 1), row(11, 1)]).is_ok());
     assert_eq!(add(&mut store, &[row(21, 1)]), Err(StoreError::OpenSlices { max: 2 }));
+}
+
+#[test]
+fn keys_of_too_many_bytes_are_an_error_that_says_how_to_mend_it() {
+    type Bytes<'a> = SlicePartial<'a, BytesKey, Partial>;
+    let (size, tick) = (Span::from_nanos(10), Span::from_nanos(1));
+    let limits = StoreLimits { key_bytes_max: 100, ..StoreLimits::default() };
+    let fill = |slide: u64, keys: &[(i64, &str)]| {
+        let spec = WindowSpec::sliding(size, Span::from_nanos(slide)).unwrap();
+        let probe = Probe { invertible: true };
+        let mut store = WindowStore::<BytesKey, Probe, Row>::new(spec, tick, probe, limits);
+        keys.iter().try_for_each(|(slice_start, key)| {
+            let (mut words, mut tail) = (vec![0; 64], Tail::default());
+            let header = FrameHeader::new(FrameKind::Partials, Watermark::START);
+            let stride = Bytes::stride_words();
+            let mut writer =
+                FrameWriter::begin(&mut words[..], &mut tail, header, stride, Extras::NONE);
+            let (slice_start, partial) = (*slice_start, &[1, 1, 0, 0]);
+            let row = Bytes { slice_start, records: 1, key: key.as_bytes(), partial };
+            writer.push_with(|words, tail| row.lay(words, tail));
+            writer.finish(Watermark::START, 0);
+            let frame = Frame::parse(&words, false).unwrap();
+            store.add_partials(frame, Watermark::START).map(|_| ())
+        })
+    };
+    let (one, two, three) = ("a".repeat(60), "b".repeat(40), "c".repeat(1));
+    let full = [(0, one.as_str()), (0, &two), (0, &one)];
+    assert_eq!(fill(10, &full), Ok(()), "a key that is there takes nothing");
+    let (apart, more) =
+        ([(0, one.as_str()), (10, &one)], [(0, one.as_str()), (0, &two), (0, &three)]);
+    assert_eq!(fill(10, &apart), Ok(()), "slices that stay apart have room each");
+    assert_eq!(fill(5, &apart), Err(StoreError::KeyBytes { max: 100 }));
+    let error = fill(10, &more).unwrap_err();
+    assert_eq!(error, StoreError::KeyBytes { max: 100 });
+    assert!(error.to_string().contains("take more shards"), "{error}");
 }
 
 #[test]
