@@ -187,7 +187,7 @@ fn ours_on_two_threads(records: &[GeneratedRecord]) -> Checks {
 /// Steps until all is done, and waits as the engine's threads do.
 fn run(bell: &Bell, mut step: impl FnMut() -> Progress) {
     let mut listener = bell.listen().expect("one thread listens");
-    let mut idle = IdleState::new(IdlePolicy::Backoff);
+    let mut idle = IdleState::new(IdlePolicy::Backoff, 1);
     loop {
         match step() {
             Progress::Finished => return,
@@ -199,7 +199,6 @@ fn run(bell: &Bell, mut step: impl FnMut() -> Progress) {
         }
         match idle.next_step() {
             IdleStep::Spin => spin_loop(),
-            IdleStep::Yield => thread::yield_now(),
             IdleStep::Park(timeout) => {
                 let nap = listener.prepare();
                 match step() {

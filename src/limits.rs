@@ -22,8 +22,20 @@ pub const FRAMES_PER_LANE_STEP: usize = 4;
 
 /// Keys that may be alive in one shard at a time, unless the user says otherwise.
 pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
+/// Bytes of keys of no fixed width that one pane holds: a place in it is 32 bits, and one more
+/// frame may bring keys before it is looked at again.
+pub const KEY_BYTES_MAX: usize = u32::MAX as usize - FRAME_BYTES_MAX;
 /// Slices that may be open in one shard at a time.
 pub const OPEN_SLICES_MAX: usize = 1 << 20;
+
+/// Windows that one record may be in: size divided by slide.
+pub const WINDOWS_PER_RECORD_MAX: u64 = 1 << 24;
+/// Results that a shard lets out before it looks whether it is to stop.
+pub const RESULTS_PER_STEP: u64 = 16 << 10;
+/// Once it is to stop, a shard lets out at least so many windows, and
+pub const WINDOWS_AFTER_STOP: u64 = 4 << 10;
+/// at least so many results. What is left after both comes out no more.
+pub const RESULTS_AFTER_STOP: u64 = 1 << 20;
 
 /// Slices that a source folds at a time, where it combines records before it sends them.
 pub const COMBINED_SLICES_MAX: usize = 1 << 10;

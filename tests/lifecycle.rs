@@ -357,3 +357,25 @@ fn nobody_to_hear_its_messages_changes_nothing() {
     assert_eq!(ended.code(), Some(0));
     assert!(std::fs::read_to_string(&out).unwrap().ends_with(",a,1\n"));
 }
+
+#[test]
+fn one_signal_ends_a_run_that_has_windows_without_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let input = folder.path().join("sparse.csv");
+    let lines: String = (0..2_000_i64).map(|n| format!("{},a\n", n * 1_000_000_000)).collect();
+    std::fs::write(&input, format!("t,k\n{lines}")).expect("a file");
+    let (input, output) = (input.display().to_string(), folder.path().join("results.csv"));
+    let (out, slide) = (output.display().to_string(), ["--slide", "1ns", "--time-unit", "ns"]);
+    let flags = ["agg", &input, "--time", "t", "--key", "k", "--agg", "count", "--window", "16ms"];
+    let live = Live::start(&[&flags[..], &slide, &["--output", &out, "--format", "csv"]].concat());
+    let since = Instant::now();
+    while std::fs::metadata(&output).map_or(0, |file| file.len()) == 0 {
+        assert!(since.elapsed() < DEADLINE, "results come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    live.signal(Signal::INT);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(ended.errors.contains("too many windows were left"), "{}", ended.errors);
+    assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+}

@@ -91,6 +91,13 @@ impl Watch {
             metrics.malformed(),
             metrics.records_in() as f64 / seconds,
         ));
+        if metrics.left_out() > 0 {
+            super::say(&format!(
+                "warning: too many windows were left when it was stopped: not all came out; \
+                 {} keys (each counted once a slice) are in further ones",
+                metrics.left_out()
+            ));
+        }
         if metrics.partly_late() > 0 {
             super::say(&format!(
                 "{} late for some windows and counted in the rest",

@@ -9,17 +9,20 @@ use std::time::Duration;
 pub enum IdlePolicy {
     /// Looks again at once, for ever: the lowest latency, at the price of a whole core.
     Spin,
-    /// Spins a little, then yields, then sleeps until it is woken or looks again by itself: an
-    /// idle engine costs almost nothing.
+    /// Spins a little, then sleeps until it is woken or looks again by itself: an idle engine
+    /// costs almost nothing.
     #[default]
     Backoff,
 }
 
-/// Looks before the first yield. About 10 µs of spinning covers the gaps within a busy stream,
-/// and is about what one sleep and wake-up costs.
+/// Looks before the first sleep, by one who looks after one shard. About 10 µs of spinning covers
+/// the gaps within a busy stream, and is about what one sleep and wake-up costs.
+///
+/// Nothing yields to other processes in between: the scheduler puts a thread that yields behind
+/// all others for a whole slice of theirs, one that sleeps comes back when it is woken.
 const SPINS: u32 = 200;
-/// Yields before the first sleep.
-const YIELDS: u32 = 8;
+/// Looks of one who looks after many shards: there are at least so many.
+const SPINS_MIN: u32 = 4;
 /// The first sleep.
 const PARK_FIRST: Duration = Duration::from_micros(50);
 /// The longest sleep. Whoever brings work rings the bell, so this bounds only how late a thing
@@ -32,8 +35,6 @@ const PARK_MAX: Duration = Duration::from_millis(10);
 pub enum IdleStep {
     /// Nothing but a spin-loop hint.
     Spin,
-    /// Let another task or thread run.
-    Yield,
     /// Sleep so long, unless woken.
     Park(Duration),
 }
@@ -42,14 +43,16 @@ pub enum IdleStep {
 #[derive(Clone, Copy, Debug)]
 pub struct IdleState {
     policy: IdlePolicy,
+    spins: u32,
     looks: u32,
     park: Duration,
 }
 
 impl IdleState {
-    /// A role that has just worked.
-    pub const fn new(policy: IdlePolicy) -> Self {
-        Self { policy, looks: 0, park: PARK_FIRST }
+    /// A role that has just worked, and looks after so many shards: a look at many takes longer.
+    pub fn new(policy: IdlePolicy, shards: usize) -> Self {
+        let shards = u32::try_from(shards.max(1)).unwrap_or(SPINS);
+        Self { policy, spins: (SPINS / shards).max(SPINS_MIN), looks: 0, park: PARK_FIRST }
     }
 
     /// There was work: starts again from spinning.
@@ -65,12 +68,9 @@ impl IdleState {
         if self.policy == IdlePolicy::Spin {
             return IdleStep::Spin;
         }
-        if self.looks < SPINS + YIELDS {
+        if self.looks < self.spins {
             self.looks += 1;
-            return match self.looks <= SPINS {
-                true => IdleStep::Spin,
-                false => IdleStep::Yield,
-            };
+            return IdleStep::Spin;
         }
         let park = self.park;
         self.park = (park * 2).min(PARK_MAX);
@@ -81,7 +81,7 @@ impl IdleState {
     /// once more before.
     #[inline]
     pub const fn is_about_to_park(&self) -> bool {
-        matches!(self.policy, IdlePolicy::Backoff) && self.looks >= SPINS + YIELDS
+        matches!(self.policy, IdlePolicy::Backoff) && self.looks >= self.spins
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn spinning_never_ends_when_it_is_the_policy() {
-        let mut idle = IdleState::new(IdlePolicy::Spin);
+        let mut idle = IdleState::new(IdlePolicy::Spin, 1);
         for _ in 0..10_000 {
             assert!(!idle.is_about_to_park());
             assert_eq!(idle.next_step(), IdleStep::Spin);
@@ -125,15 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn backoff_spins_then_yields_then_parks_longer_and_longer() {
-        let mut idle = IdleState::new(IdlePolicy::Backoff);
-        for _ in 0..2 {
-            for _ in 0..SPINS {
-                assert_eq!(idle.next_step(), IdleStep::Spin);
-            }
-            for _ in 0..YIELDS {
+    fn backoff_spins_then_parks_longer_and_longer() {
+        for (shards, spins) in [(0, SPINS), (1, SPINS), (10, SPINS / 10), (9_999, SPINS_MIN)] {
+            let mut idle = IdleState::new(IdlePolicy::Backoff, shards);
+            for _ in 0..spins {
                 assert!(!idle.is_about_to_park());
-                assert_eq!(idle.next_step(), IdleStep::Yield);
+                assert_eq!(idle.next_step(), IdleStep::Spin);
             }
             let mut last = Duration::ZERO;
             for _ in 0..8 {

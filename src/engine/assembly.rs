@@ -27,6 +27,7 @@ const RESULT_BYTES_BESIDE: usize = 1024;
 pub(super) struct Plan<S: Schema, P, A, M> {
     pipeline: Pipeline<S, P, A, M>,
     shards: usize,
+    threads: usize,
 }
 
 impl<S, P, A, M> Plan<S, P, A, M>
@@ -37,7 +38,8 @@ where
 {
     pub(super) fn check(pipeline: Pipeline<S, P, A, M>) -> Result<Self, OpenError> {
         let sources = pipeline.stream.sources.len();
-        let shards = pipeline.shards.unwrap_or_else(|| Topology::detect().cpu_count());
+        let cpus = Topology::detect().cpu_count();
+        let shards = pipeline.shards.unwrap_or(cpus);
         let out = pipeline.stream.stage.out(&pipeline.stream.schema);
         let row = out.stride_words() * 8;
         // A result and a slice's partial are a row that has both.
@@ -52,7 +54,7 @@ where
             () if partial + RESULT_BYTES_BESIDE > RECORD_BYTES_MAX => {
                 Err(OpenError::PartialTooLong { bytes: partial })
             }
-            () => Ok(Self { pipeline, shards }),
+            () => Ok(Self { pipeline, shards, threads: shards.min(cpus) }),
         }
     }
 }
@@ -93,7 +95,7 @@ where
     A: Aggregate<<P::Out as Schema>::Row>,
     M: OpenSink<P::Out, A>,
 {
-    let Plan { pipeline, shards } = plan;
+    let Plan { pipeline, shards, threads } = plan;
     let Pipeline {
         stream, spec, aggregate, sink, live_keys_max, combining, hasher, settings, ..
     } = pipeline;
@@ -101,7 +103,8 @@ where
     let names: Vec<String> = stream.sources.iter().map(|source| source.name().into()).collect();
     let sources = names.len();
     let board = MeterBoard::new(names, shards);
-    let bells: Vec<Bell> = (0..shards).map(|_| Bell::new()).collect();
+    let thread_bells: Vec<Bell> = (0..threads).map(|_| Bell::new()).collect();
+    let bells: Vec<Bell> = thread_bells.iter().cycle().take(shards).cloned().collect();
     let (starts, ends) = lanes(&board, &bells, sources);
 
     let meters: Vec<_> =
@@ -144,7 +147,7 @@ where
     let windows = (spec, aggregate, combining);
     place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board));
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
-    Ok(M::opened(Engine { cores, bells, board, stop, settings }, handle))
+    Ok(M::opened(Engine { cores, bells: thread_bells, board, stop, settings }, handle))
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

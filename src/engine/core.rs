@@ -13,7 +13,7 @@ use crate::sink::ResultSink;
 use crate::time::{Clock, MonotonicNanos, SystemClock};
 use std::sync::Arc;
 
-/// What a runtime knows of a core. Nothing here is called per record.
+/// What is known of a core by those who step it. Nothing here is called per record.
 pub(super) trait CoreDuty: Send {
     /// How many tasks it has: its sources, then its shard.
     fn tasks(&self) -> usize;
@@ -53,7 +53,7 @@ where
                 let local = self.locals.get_mut(task);
                 intake.step(local, &self.clock, self.stop.is_raised())?
             }
-            None => self.shard.step(&mut self.locals, &self.clock)?,
+            None => self.shard.step(&mut self.locals, &self.clock, self.stop.is_raised())?,
         };
         let now = self.clock.now();
         let spent = now.since(before);

@@ -54,7 +54,7 @@ pub enum EngineError {
     /// A thread panicked: a defect, of the engine or of a closure given to it.
     #[error("shard {shard} panicked: {message}")]
     Panicked {
-        /// The shard whose thread it was.
+        /// The shard whose step it was.
         shard: usize,
         /// What it said.
         message: String,

@@ -1,8 +1,8 @@
-//! A core on an executor of glommio: its sources and its shard are tasks. The one room that
+//! A crew on an executor of glommio: its sources and its shards are tasks. The one room that
 //! touches glommio, so that a successor is one file's work.
 
 use super::EngineError;
-use super::core::CoreDuty;
+use super::crew::Crew;
 use super::threads::step_all;
 use crate::cpu::{Bell, Cpu, IdlePolicy, IdleState, IdleStep, StopReason, StopSignal};
 use crate::shard::Progress;
@@ -28,34 +28,31 @@ pub(super) fn make(cpu: Option<Cpu>, name: &str) -> Result<LocalExecutor, String
         .map_err(|error| error.to_string())
 }
 
-/// What the tasks of one core share.
+/// What the tasks of one crew share.
 struct Shared {
-    core: RefCell<Box<dyn CoreDuty>>,
+    crew: RefCell<Crew>,
     stop: StopSignal,
     /// Steps without work since the last one with.
     quiet: Cell<usize>,
-    /// Tasks that wait for the core to wake up.
+    /// Tasks that wait for the crew to wake up.
     asleep: RefCell<Vec<Waker>>,
     failure: RefCell<Option<EngineError>>,
 }
 
 impl Shared {
     fn step(&self, task: usize) -> Progress {
-        self.settle(|core| core.step(task))
+        self.settle(|crew| crew.step(task))
     }
 
     fn step_all(&self) -> Progress {
         self.settle(step_all)
     }
 
-    fn settle(
-        &self,
-        step: impl FnOnce(&mut dyn CoreDuty) -> Result<Progress, EngineError>,
-    ) -> Progress {
+    fn settle(&self, step: impl FnOnce(&mut Crew) -> Result<Progress, EngineError>) -> Progress {
         if self.stop.reason() == Some(StopReason::Failed) || self.failure.borrow().is_some() {
             return Progress::Finished;
         }
-        let stepped = step(&mut **self.core.borrow_mut());
+        let stepped = step(&mut self.crew.borrow_mut());
         match stepped {
             Ok(Progress::Worked) => {
                 self.quiet.set(0);
@@ -78,7 +75,7 @@ impl Shared {
         self.asleep.borrow_mut().drain(..).for_each(Waker::wake);
     }
 
-    /// Waits until the core wakes up.
+    /// Waits until the crew wakes up.
     async fn sleep(&self) {
         let mut slept = false;
         poll_fn(|context| {
@@ -93,17 +90,17 @@ impl Shared {
     }
 }
 
-/// Runs a core to its end, or until another has failed.
+/// Runs a crew to its end, or until another has failed.
 pub(super) fn run(
     executor: &LocalExecutor,
-    core: Box<dyn CoreDuty>,
+    crew: Crew,
     idle: IdlePolicy,
     bell: &Bell,
     stop: &StopSignal,
 ) -> Result<(), EngineError> {
-    let sources = core.tasks() - 1;
+    let (sources, shards) = (crew.tasks() - 1, crew.shards());
     let shared = Rc::new(Shared {
-        core: RefCell::new(core),
+        crew: RefCell::new(crew),
         stop: stop.clone(),
         quiet: Cell::new(0),
         asleep: RefCell::default(),
@@ -113,7 +110,7 @@ pub(super) fn run(
         let tasks: Vec<_> = (0..sources)
             .map(|task| glommio::spawn_local(run_source(Rc::clone(&shared), task, sources)))
             .collect();
-        run_shard(&shared, sources, idle, bell).await;
+        run_shards(&shared, sources, IdleState::new(idle, shards), bell).await;
         shared.wake();
         for task in tasks {
             task.await;
@@ -123,7 +120,7 @@ pub(super) fn run(
     failure.map_or(Ok(()), Err)
 }
 
-/// A source's task. It sleeps while the whole core is quiet; the shard's task wakes it.
+/// A source's task. It sleeps while the whole crew is quiet; the shards' task wakes it.
 async fn run_source(shared: Rc<Shared>, task: usize, sources: usize) {
     loop {
         match shared.step(task) {
@@ -140,10 +137,9 @@ async fn run_source(shared: Rc<Shared>, task: usize, sources: usize) {
     }
 }
 
-/// The shard's task. While nothing moves it is the only one awake, and steps the others too.
-async fn run_shard(shared: &Shared, task: usize, policy: IdlePolicy, bell: &Bell) {
-    let mut listener = bell.listen().expect("a core's bell has one listener, its own task");
-    let mut idle = IdleState::new(policy);
+/// The shards' task. While nothing moves it is the only one awake, and steps the others too.
+async fn run_shards(shared: &Shared, task: usize, mut idle: IdleState, bell: &Bell) {
+    let mut listener = bell.listen().expect("a thread's bell has one listener, its own task");
     loop {
         let progress = match shared.quiet.get() > task {
             true => shared.step_all(),
@@ -160,7 +156,7 @@ async fn run_shard(shared: &Shared, task: usize, policy: IdlePolicy, bell: &Bell
             Progress::Idle | Progress::Blocked => {}
         }
         match idle.next_step() {
-            IdleStep::Spin | IdleStep::Yield => glommio::executor().yield_now().await,
+            IdleStep::Spin => glommio::executor().yield_now().await,
             IdleStep::Park(timeout) => {
                 let nap = listener.prepare();
                 match shared.step_all() {

@@ -7,6 +7,7 @@
 
 mod assembly;
 mod core;
+mod crew;
 mod error;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 mod executors;
@@ -30,9 +31,10 @@ use std::sync::Arc;
 
 /// An engine that is assembled and has not run yet.
 ///
-/// [`Engine::start`] gives every shard a core; [`Engine::step`] drives the same parts by hand.
+/// [`Engine::start`] gives every shard a thread; [`Engine::step`] drives the same parts by hand.
 pub struct Engine {
     cores: Vec<Box<dyn CoreDuty>>,
+    /// One for each thread that is to step them.
     bells: Vec<Bell>,
     board: Arc<MeterBoard>,
     stop: StopSignal,
@@ -55,7 +57,8 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Runs the engine: one thread a shard, named `tidewheel-0`, `tidewheel-1` and so on, and no
-    /// other threads.
+    /// other threads. Where there are more shards than CPUs that the process may use, there are as
+    /// many threads as CPUs, and each has several shards.
     ///
     /// # Errors
     /// When the runtime that was asked for is refused by this machine, or a thread can not be

@@ -1,6 +1,6 @@
 //! A running engine: its threads, and the handle that a program holds. No type parameters here.
 
-use super::core::CoreDuty;
+use super::crew::{self, Crew};
 use super::runtime::RuntimeChoice;
 use super::{Engine, EngineError, threads};
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopReason, StopSignal, Topology, pin_current_thread};
@@ -40,10 +40,10 @@ impl Stopper {
     }
 }
 
-/// One shard's thread, before it is started.
+/// One thread, before it is started.
 struct Start {
-    shard: usize,
-    core: Box<dyn CoreDuty>,
+    thread: usize,
+    crew: Crew,
     cpu: Option<Cpu>,
     idle: IdlePolicy,
     stopper: Stopper,
@@ -78,21 +78,22 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
     let stopper = Stopper { stop, bells };
     let (started, starts) = mpsc::channel();
     let mut running = Running { threads: Vec::new(), stopper, board, choice: choice.clone() };
-    for (shard, core) in cores.into_iter().enumerate() {
+    let threads = running.stopper.bells.len();
+    for (thread, crew) in crew::divide(cores, threads).into_iter().enumerate() {
         let start = Start {
-            shard,
-            core,
-            cpu: settings.placement.cpu_of(shard, &topology),
+            thread,
+            crew,
+            cpu: settings.placement.cpu_of(thread, &topology),
             idle: settings.idle,
             stopper: running.stopper.clone(),
             glommio: choice.glommio,
             started: Announcement(Some(started.clone())),
         };
-        let thread = std::thread::Builder::new()
-            .name(format!("tidewheel-{shard}"))
+        let started = std::thread::Builder::new()
+            .name(format!("tidewheel-{thread}"))
             .spawn(move || start.run())
-            .map_err(|error| EngineError::NoThread { shard, reason: error.to_string() })?;
-        running.threads.push(thread);
+            .map_err(|error| EngineError::NoThread { shard: thread, reason: error.to_string() })?;
+        running.threads.push(started);
     }
     for refusal in starts.iter().take(running.threads.len()).flatten() {
         choice = RuntimeChoice { glommio: false, reason: refusal };
@@ -104,8 +105,8 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
 impl Start {
     /// The thread's whole life.
     fn run(self) -> Result<(), EngineError> {
-        let (shard, stopper) = (self.shard, self.stopper.clone());
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.run_core())).unwrap_or_else(|panic| {
+        let (shard, stopper) = (self.thread, self.stopper.clone());
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.run_crew())).unwrap_or_else(|panic| {
             Err(EngineError::Panicked { shard, message: message_of(&*panic) })
         });
         if outcome.is_err() {
@@ -114,16 +115,16 @@ impl Start {
         outcome
     }
 
-    fn run_core(mut self) -> Result<(), EngineError> {
+    fn run_crew(mut self) -> Result<(), EngineError> {
         #[cfg(all(target_os = "linux", feature = "glommio"))]
         if self.glommio {
-            match super::executors::make(self.cpu, &format!("tidewheel-{}", self.shard)) {
+            match super::executors::make(self.cpu, &format!("tidewheel-{}", self.thread)) {
                 Ok(executor) => {
                     self.started.say(None);
-                    let bell = &self.stopper.bells[self.shard];
+                    let bell = &self.stopper.bells[self.thread];
                     return super::executors::run(
                         &executor,
-                        self.core,
+                        self.crew,
                         self.idle,
                         bell,
                         &self.stopper.stop,
@@ -138,8 +139,8 @@ impl Start {
             // A platform that does not pin threads runs them unpinned.
             let _ = pin_current_thread(cpu);
         }
-        let bell = &self.stopper.bells[self.shard];
-        threads::run(&mut *self.core, self.idle, bell, &self.stopper.stop)
+        let bell = &self.stopper.bells[self.thread];
+        threads::run(&mut self.crew, self.idle, bell, &self.stopper.stop)
     }
 }
 
@@ -155,7 +156,7 @@ fn first_cause(
     }
 }
 
-fn message_of(panic: &(dyn Any + Send)) -> String {
+pub(super) fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())

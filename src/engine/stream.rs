@@ -283,7 +283,7 @@ where
     M: OpenSink<P::Out, A>,
 {
     /// How many shards the keys are divided among; by default one for each core that this
-    /// process may use. More than that run too, and share cores.
+    /// process may use. More than that run too, and share threads.
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = Some(shards);

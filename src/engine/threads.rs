@@ -1,33 +1,33 @@
-//! A core on a plain thread: its tasks in turn, and a nap when none has anything to do.
+//! A crew on a plain thread: its tasks in turn, and a nap when none has anything to do.
 
 use super::EngineError;
-use super::core::CoreDuty;
+use super::crew::Crew;
 use crate::cpu::{Bell, IdlePolicy, IdleState, IdleStep, StopReason, StopSignal};
 use crate::shard::Progress;
 
 /// Steps every task once.
-pub(super) fn step_all(core: &mut dyn CoreDuty) -> Result<Progress, EngineError> {
+pub(super) fn step_all(crew: &mut Crew) -> Result<Progress, EngineError> {
     let mut all = Progress::Finished;
-    for task in 0..core.tasks() {
-        all = all.and(core.step(task)?);
+    for task in 0..crew.tasks() {
+        all = all.and(crew.step(task)?);
     }
     Ok(all)
 }
 
-/// Runs a core to its end, or until another has failed.
+/// Runs a crew to its end, or until another has failed.
 pub(super) fn run(
-    core: &mut dyn CoreDuty,
+    crew: &mut Crew,
     idle: IdlePolicy,
     bell: &Bell,
     stop: &StopSignal,
 ) -> Result<(), EngineError> {
-    let mut listener = bell.listen().expect("a core's bell has one listener, its own thread");
-    let mut idle = IdleState::new(idle);
+    let mut listener = bell.listen().expect("a thread's bell has one listener, its own thread");
+    let mut idle = IdleState::new(idle, crew.shards());
     loop {
         if stop.reason() == Some(StopReason::Failed) {
             return Ok(());
         }
-        match step_all(core)? {
+        match step_all(crew)? {
             Progress::Finished => return Ok(()),
             Progress::Worked => {
                 idle.reset();
@@ -37,10 +37,9 @@ pub(super) fn run(
         }
         match idle.next_step() {
             IdleStep::Spin => std::hint::spin_loop(),
-            IdleStep::Yield => std::thread::yield_now(),
             IdleStep::Park(timeout) => {
                 let nap = listener.prepare();
-                match step_all(core)? {
+                match step_all(crew)? {
                     Progress::Worked => idle.reset(),
                     Progress::Finished => return Ok(()),
                     Progress::Idle | Progress::Blocked => {

@@ -148,6 +148,8 @@ meter! {
         partly_late: Counter,
         /// Results.
         results: Counter,
+        /// Keys, each counted once a slice, that a stop left without all of their results.
+        left_out: Counter,
         /// Windows that fired.
         windows: Counter,
         /// Frames taken from lanes.

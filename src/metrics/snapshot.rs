@@ -55,6 +55,7 @@ pub struct ShardCounts {
     pub late: u64,
     pub partly_late: u64,
     pub results: u64,
+    pub left_out: u64,
     pub windows: u64,
     pub frames: u64,
     pub live_keys: u64,
@@ -169,6 +170,12 @@ impl Metrics {
     /// Records that came after all their windows had closed.
     pub fn late(&self) -> u64 {
         self.shards.iter().map(|shard| shard.late).sum()
+    }
+
+    /// Keys, each counted once a slice, that a stop left without all of their results: there were
+    /// too many windows to let out.
+    pub fn left_out(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.left_out).sum()
     }
 
     /// Records that came after some of their windows had closed.

@@ -425,10 +425,12 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     /// Finds the next time at which the watermark passes a window's end.
     fn set_cut(&mut self) {
         let horizon = self.watermark().horizon(self.rules.tick);
+        // An end beyond all times saturates; subtracted last, the tick makes a cut too many of it
+        // and never one too few.
         let end = self.spec.next_end_after(horizon);
         self.cut_at = end
-            .saturating_sub(self.rules.tick.as_nanos())
-            .saturating_add(self.rules.out_of_order.as_nanos());
+            .saturating_add(self.rules.out_of_order.as_nanos())
+            .saturating_sub(self.rules.tick.as_nanos());
     }
 
     /// The next row of the batch is a jump, as far as was known when the round began: the gate

@@ -4,13 +4,15 @@ use super::progress::Progress;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Inbox, WatermarkMerge};
 use crate::frame::FrameKind;
-use crate::limits::FRAMES_PER_LANE_STEP;
+use crate::limits::{
+    FRAMES_PER_LANE_STEP, RESULTS_AFTER_STOP, RESULTS_PER_STEP, WINDOWS_AFTER_STOP,
+};
 use crate::metrics::{LatencyWriter, ShardMeter};
 use crate::record::{Schema, ShardIndex};
 use crate::ring::LocalRing;
 use crate::sink::{ResultSink, Session};
 use crate::time::{Clock, MonotonicNanos, Watermark};
-use crate::window::{Added, Firing, LateRow, StoreError, WindowStore};
+use crate::window::{Added, Firing, Flow, LateRow, StoreError, WindowStore};
 use std::sync::Arc;
 
 /// Why a shard can not go on.
@@ -73,7 +75,20 @@ pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
     /// When the frame that lets the windows in hand close was sent.
     unlocked: Option<MonotonicNanos>,
     fired: u64,
+    /// Windows and results that were out when it was first seen that the shard is to stop.
+    stopped_at: Option<(u64, u64)>,
     finished: bool,
+}
+
+/// What became of the results that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drained {
+    /// They are out.
+    All,
+    /// There is no room for them.
+    NoRoom,
+    /// As many as one step lets out are out.
+    Some,
 }
 
 impl<S: Schema, A: Aggregate<S::Row>, R> std::fmt::Debug for ShardParts<S, A, R> {
@@ -96,10 +111,18 @@ where
 {
     /// A shard that has seen nothing yet.
     pub fn new(parts: ShardParts<S, A, R>) -> Self {
-        Self { parts, first_lane: 0, interrupted: false, unlocked: None, fired: 0, finished: false }
+        Self {
+            parts,
+            first_lane: 0,
+            interrupted: false,
+            unlocked: None,
+            fired: 0,
+            stopped_at: None,
+            finished: false,
+        }
     }
 
-    /// One bounded piece of work.
+    /// One bounded piece of work. `stopping`: what is left of very many windows comes out no more.
     ///
     /// # Errors
     /// When the shard can not go on; the engine stops with that error.
@@ -107,12 +130,15 @@ where
         &mut self,
         locals: &mut [LocalRing<u64>],
         clock: &impl Clock,
+        stopping: bool,
     ) -> Result<Progress, ShardError> {
         if self.finished {
             return Ok(Progress::Finished);
         }
-        if !self.drain(clock) {
-            return Ok(Progress::Blocked);
+        match self.drain(clock, stopping) {
+            Drained::All => {}
+            Drained::NoRoom => return Ok(Progress::Blocked),
+            Drained::Some => return Ok(Progress::Worked),
         }
         let lanes = self.parts.inbox.lanes();
         let mut worked = false;
@@ -122,7 +148,7 @@ where
                     break;
                 }
                 worked = true;
-                if !self.drain(clock) {
+                if self.drain(clock, stopping) != Drained::All {
                     return Ok(Progress::Worked);
                 }
             }
@@ -203,31 +229,51 @@ where
         }
     }
 
-    /// Lets out what waits: results of closed windows, late records. `false` when there is no
-    /// room for all of it.
-    fn drain(&mut self, clock: &impl Clock) -> bool {
+    /// Lets out what waits: results of closed windows, late records.
+    fn drain(&mut self, clock: &impl Clock, stopping: bool) -> Drained {
         if !self.parts.sink.flush() {
-            return false;
+            return Drained::NoRoom;
         }
         if !self.parts.store.is_firing() {
-            return true;
+            return Drained::All;
         }
-        loop {
+        if stopping && self.gives_up() {
+            self.parts.meter.left_out.add(self.parts.store.abandon() as u64);
+            self.note_close(clock);
+            return Drained::All;
+        }
+        let mut left = RESULTS_PER_STEP;
+        while left > 0 {
             let mut session = self.parts.sink.session();
             let before = session.results();
-            let firing = self.parts.store.fire(&mut |fired| session.emit(&fired));
+            let firing = self.parts.store.fire(&mut |fired| match left {
+                0 => Flow::Full,
+                _ => {
+                    left -= 1;
+                    session.emit(&fired)
+                }
+            });
             let results = session.results() - before;
             session.close();
             self.fired += results;
             self.parts.meter.results.add(results);
             if firing == Firing::Done {
                 self.note_close(clock);
-                return true;
+                return Drained::All;
             }
             if results == 0 {
-                return false;
+                return Drained::NoRoom;
             }
         }
+        Drained::Some
+    }
+
+    /// Whether enough came out since the shard is to stop: of ever so many windows the rest would
+    /// keep it from its end.
+    fn gives_up(&mut self) -> bool {
+        let (windows, results) = (self.parts.store.windows_fired(), self.parts.meter.results.get());
+        let (windows_then, results_then) = *self.stopped_at.get_or_insert((windows, results));
+        windows - windows_then >= WINDOWS_AFTER_STOP && results - results_then >= RESULTS_AFTER_STOP
     }
 
     /// All windows that the watermark closed are out.

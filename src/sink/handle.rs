@@ -58,15 +58,19 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
         Self { schema, aggregate, lanes, listener }
     }
 
-    /// Hands over what is there now, without waiting; says how many outputs that were.
+    /// Hands over what is there now, without waiting, and not what comes meanwhile; says how many
+    /// outputs that were.
     pub fn poll(
         &mut self,
         mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
     ) -> usize {
         let mut outputs = 0;
         for shard in 0..self.lanes.len() {
-            while let Some(frame) = front(&mut self.lanes[shard].consumer) {
+            let mut there = self.lanes[shard].consumer.readable();
+            while there > 0 {
+                let Some(frame) = front(&mut self.lanes[shard].consumer) else { break };
                 let words = frame.words().len();
+                there = there.saturating_sub(words);
                 let header = frame.header();
                 let ended = header.kind() == Some(FrameKind::End);
                 match header.kind() {

@@ -24,10 +24,13 @@ impl Watermark {
     }
 
     /// The watermark of a partition whose highest time is `max` and whose records come at most
-    /// `bound` out of order: `max - bound`.
+    /// `bound` out of order: `max - bound`. Nothing is promised where that is before all times.
     #[inline]
     pub const fn behind(max: EventTime, bound: Span) -> Self {
-        Self::at(max.saturating_sub(bound))
+        match Self::at(max).0.checked_sub(bound.as_nanos()) {
+            Some(nanos) => Self(nanos),
+            None => Self::START,
+        }
     }
 
     /// As frames carry it: nanoseconds, with the two outermost values for `START` and `END`.
@@ -99,6 +102,15 @@ mod tests {
         assert_eq!(watermark.advance_to(ten), None);
         assert_eq!(watermark, ten);
         assert_eq!(watermark.advance_to(Watermark::END), Some(Watermark::END));
+    }
+
+    #[test]
+    fn behind_the_first_times_nothing_is_promised() {
+        let behind = |bound| Watermark::behind(EventTime::MIN, Span::from_nanos(bound));
+        assert_eq!(behind(0), Watermark::at(EventTime::MIN));
+        assert_eq!([behind(1), behind(2)], [Watermark::START; 2]);
+        let max = EventTime::from_nanos(i64::MAX);
+        assert_eq!(Watermark::behind(max, Span::ZERO), Watermark::at(EventTime::MAX));
     }
 
     #[test]

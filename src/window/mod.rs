@@ -18,6 +18,7 @@
 mod cache;
 mod cells;
 mod combiner;
+mod key_watch;
 mod pane;
 mod slices;
 mod sliding;

@@ -71,6 +71,11 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
         (&mut self.entries[slot].partial, true)
     }
 
+    /// Bytes of keys of no fixed width.
+    pub(super) fn key_bytes(&self) -> usize {
+        K::heap_bytes(&self.heap)
+    }
+
     /// The key of an entry.
     #[inline]
     pub(super) fn key<'a>(&'a self, entry: &'a Entry<P, K::Stored>) -> K::Ref<'a> {

@@ -90,6 +90,11 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         self.entries
     }
 
+    /// Bytes of keys of no fixed width.
+    pub(super) fn key_bytes(&self) -> usize {
+        K::heap_bytes(&self.heap)
+    }
+
     /// The oldest slice that is retained.
     pub(super) fn oldest(&self) -> Option<SliceIndex> {
         self.retained.front().map(|retained| retained.slice)

@@ -1,5 +1,6 @@
 //! Which windows there are, and the slices that they are made of.
 
+use crate::limits::WINDOWS_PER_RECORD_MAX;
 use crate::time::{EventTime, Span, Watermark};
 use std::fmt;
 
@@ -19,9 +20,20 @@ impl fmt::Display for Window {
     }
 }
 
-/// Which window of a [`WindowSpec`], counted from the one that starts at the offset.
+/// Which window of a [`WindowSpec`], counted from the one that starts at the offset. There are
+/// windows that begin before all times and end within them, so it reaches further than a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WindowIndex(pub i64);
+pub struct WindowIndex(pub i128);
+
+impl WindowIndex {
+    /// Before all windows.
+    pub(super) const NONE: Self = Self(i128::MIN);
+
+    /// The window after.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// Which slice of a [`WindowSpec`]. Slices are numbered without gaps, in the order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +59,22 @@ pub enum SpecError {
         size: Span,
         /// The slide.
         slide: Span,
+    },
+    /// A slide so short beside the size that each record is in more windows than can be let out.
+    #[error(
+        "a window of {size} every {slide} puts each record into {windows} windows, more than \
+         {max}; take a slide of at least {least}, or a shorter window",
+        max = WINDOWS_PER_RECORD_MAX
+    )]
+    TooManyWindows {
+        /// The size.
+        size: Span,
+        /// The slide.
+        slide: Span,
+        /// How many windows hold one record.
+        windows: u64,
+        /// The shortest slide for that size.
+        least: Span,
     },
 }
 
@@ -91,12 +119,19 @@ impl WindowSpec {
     /// Windows of `size`, one every `slide`; the slide need not divide the size.
     ///
     /// # Errors
-    /// When size or slide is zero, or the slide is longer than the size.
+    /// When size or slide is zero, the slide is longer than the size, or so short that a record is
+    /// in more windows than [`WINDOWS_PER_RECORD_MAX`].
     pub fn sliding(size: Span, slide: Span) -> Result<Self, SpecError> {
+        let length = |span: Span| span.as_nanos().unsigned_abs();
+        let windows = length(size).div_ceil(length(slide).max(1));
         match () {
             () if size.is_zero() => Err(SpecError::ZeroSize),
             () if slide.is_zero() => Err(SpecError::ZeroSlide),
             () if slide > size => Err(SpecError::SlideBeyondSize { size, slide }),
+            () if windows > WINDOWS_PER_RECORD_MAX => {
+                let least = Span::from_nanos(length(size).div_ceil(WINDOWS_PER_RECORD_MAX));
+                Err(SpecError::TooManyWindows { size, slide, windows, least })
+            }
             () => {
                 let (size, slide) = (size.as_nanos(), slide.as_nanos());
                 Ok(Self { size, slide, offset: 0, tail: size % slide })
@@ -131,9 +166,11 @@ impl WindowSpec {
         1 + i64::from(self.tail != 0)
     }
 
-    /// The slice that holds a time.
+    /// The slice that holds a time. The two values that no time has are taken for the nearest
+    /// that one does, so that each slice has one after it.
     #[inline]
     pub fn slice_of(&self, nanos: i64) -> SliceIndex {
+        let nanos = EventTime::from_nanos(nanos).as_nanos();
         let Some(distance) = nanos.checked_sub(self.offset) else {
             return self.slice_of_far(nanos);
         };
@@ -167,7 +204,7 @@ impl WindowSpec {
             0 => (slice.0, 0),
             tail => (slice.0.div_euclid(2), slice.0.rem_euclid(2) * tail),
         };
-        clamp(self.start_wide(slide) + i128::from(second))
+        clamp(self.start_wide(i128::from(slide)) + i128::from(second))
     }
 
     /// The first moment after a slice.
@@ -178,8 +215,8 @@ impl WindowSpec {
         }
     }
 
-    fn start_wide(&self, window: i64) -> i128 {
-        i128::from(window) * i128::from(self.slide) + i128::from(self.offset)
+    fn start_wide(&self, window: i128) -> i128 {
+        window * i128::from(self.slide) + i128::from(self.offset)
     }
 
     fn end_wide(&self, window: WindowIndex) -> i128 {
@@ -192,26 +229,37 @@ impl WindowSpec {
         Window { start, end: EventTime::from_nanos(clamp(self.end_wide(index))) }
     }
 
+    /// The slice of a number; one beyond all times when the number is.
+    fn slice(number: i128) -> SliceIndex {
+        SliceIndex(clamp(number))
+    }
+
+    fn first_slice_wide(&self, window: WindowIndex) -> i128 {
+        window.0 * i128::from(self.slices_per_slide())
+    }
+
+    fn slices_per_window(&self) -> i64 {
+        match self.tail {
+            0 => self.size / self.slide,
+            _ => self.size / self.slide * 2 + 1,
+        }
+    }
+
     /// The first slice of a window.
     pub(super) fn first_slice(&self, window: WindowIndex) -> SliceIndex {
-        SliceIndex(window.0.saturating_mul(self.slices_per_slide()))
+        Self::slice(self.first_slice_wide(window))
     }
 
     /// The first slice after a window.
     pub(super) fn slice_after(&self, window: WindowIndex) -> SliceIndex {
-        let slices = match self.tail {
-            0 => self.size / self.slide,
-            _ => self.size / self.slide * 2 + 1,
-        };
-        SliceIndex(self.first_slice(window).0.saturating_add(slices))
+        Self::slice(self.first_slice_wide(window) + i128::from(self.slices_per_window()))
     }
 
     /// The first window, in the order of ends, that holds a slice.
     pub(super) fn first_window_of(&self, slice: SliceIndex) -> WindowIndex {
-        let slices = self.slice_after(WindowIndex(0)).0;
-        let before = (i128::from(slice.0) - i128::from(slices))
+        let before = (i128::from(slice.0) - i128::from(self.slices_per_window()))
             .div_euclid(i128::from(self.slices_per_slide()));
-        WindowIndex(clamp(before + 1))
+        WindowIndex(before + 1)
     }
 
     /// Whether a window ends at or before a horizon.
@@ -219,25 +267,28 @@ impl WindowSpec {
         horizon == i64::MAX || self.end_wide(window) <= i128::from(horizon)
     }
 
-    /// The last window that ends at or before a horizon; the lowest index when there is none.
+    fn last_ended(&self, moment: i64) -> WindowIndex {
+        let distance = i128::from(moment) - i128::from(self.offset) - i128::from(self.size);
+        WindowIndex(distance.div_euclid(i128::from(self.slide)))
+    }
+
+    /// The last window that ends at or before a horizon; none when nothing was promised yet.
     pub(super) fn last_closed(&self, horizon: i64) -> WindowIndex {
-        if horizon == i64::MIN {
-            return WindowIndex(i64::MIN);
+        match horizon {
+            i64::MIN => WindowIndex::NONE,
+            _ => self.last_ended(horizon),
         }
-        let distance = i128::from(horizon) - i128::from(self.offset) - i128::from(self.size);
-        WindowIndex(clamp(distance.div_euclid(i128::from(self.slide))))
     }
 
     /// The earliest end of a window after `horizon`: where lateness changes next.
     pub fn next_end_after(&self, horizon: i64) -> i64 {
-        let closed = self.last_closed(horizon);
-        clamp(self.end_wide(WindowIndex(closed.0.saturating_add(1))))
+        clamp(self.end_wide(self.last_ended(horizon).next()))
     }
 
     /// What decides about rows that are judged by a watermark.
     pub fn thresholds(&self, watermark: Watermark, tick: Span) -> Thresholds {
         let closed = self.last_closed(watermark.horizon(tick));
-        if closed.0 == i64::MIN {
+        if closed == WindowIndex::NONE {
             let (late_before, partly_late_before) = (i64::MIN, i64::MIN);
             return Thresholds { late_before, partly_late_before, closed };
         }

@@ -1,13 +1,14 @@
 //! The windows of one shard: rows in, results out.
 
 use super::combiner::SlicePartial;
+use super::key_watch::KeyWatch;
 use super::pane::Pane;
 use super::slices::{NO_PANE, Slices, TooManySlices};
 use super::sliding::Sliding;
 use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
 use crate::aggregate::Aggregate;
 use crate::frame::Frame;
-use crate::limits::{LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
+use crate::limits::{KEY_BYTES_MAX, LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
 use crate::record::{KeyKind, Moment, Schema, TableHasher};
 use crate::time::{Span, Watermark};
 use std::collections::BTreeMap;
@@ -23,11 +24,17 @@ pub struct StoreLimits {
     pub live_keys_max: usize,
     /// Slices open.
     pub open_slices_max: usize,
+    /// Bytes that keys of no fixed width take in one slice, or together where windows slide.
+    pub key_bytes_max: usize,
 }
 
 impl Default for StoreLimits {
     fn default() -> Self {
-        Self { live_keys_max: LIVE_KEYS_DEFAULT, open_slices_max: OPEN_SLICES_MAX }
+        Self {
+            live_keys_max: LIVE_KEYS_DEFAULT,
+            open_slices_max: OPEN_SLICES_MAX,
+            key_bytes_max: KEY_BYTES_MAX,
+        }
     }
 }
 
@@ -41,6 +48,15 @@ pub enum StoreError {
          live-key limit, or take smaller windows, fewer keys or more shards"
     )]
     LiveKeys {
+        /// The limit.
+        max: usize,
+    },
+    /// Too long keys.
+    #[error(
+        "the keys in open windows take more than {max} bytes (each counted once a slice); take \
+         more shards, shorter keys or smaller windows"
+    )]
+    KeyBytes {
         /// The limit.
         max: usize,
     },
@@ -209,8 +225,10 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     /// Partly late rows whose own watermark is ahead of the merged one: they wait until the
     /// windows that they are late for have fired.
     held: HeldPanes<K, A::Partial>,
-    /// (Key, slice) pairs in open and held panes.
+    /// (Key, slice) pairs in open and held panes, and those that have left them or were in none.
     entries: usize,
+    entries_left: u64,
+    key_watch: KeyWatch,
     /// The last window that has fired, or could not have held anything.
     fired: WindowIndex,
     horizon: i64,
@@ -243,7 +261,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             sliding: Sliding::new(),
             held: BTreeMap::new(),
             entries: 0,
-            fired: WindowIndex(i64::MIN),
+            entries_left: 0,
+            key_watch: KeyWatch::new(limits.key_bytes_max),
+            fired: WindowIndex::NONE,
             horizon: i64::MIN,
             ending: None,
             phase: Phase::Quiet,
@@ -279,10 +299,27 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         Ok(added)
     }
 
-    fn check_keys(&self) -> Result<(), StoreError> {
-        match self.live_keys() > self.limits.live_keys_max {
-            true => Err(StoreError::LiveKeys { max: self.limits.live_keys_max }),
+    fn check_keys(&mut self) -> Result<(), StoreError> {
+        if self.live_keys() > self.limits.live_keys_max {
+            return Err(StoreError::LiveKeys { max: self.limits.live_keys_max });
+        }
+        let keys = self.entries as u64 + self.entries_left;
+        match self.key_watch.is_due(keys) && !self.key_watch.look(keys, self.key_bytes()) {
+            true => Err(StoreError::KeyBytes { max: self.limits.key_bytes_max }),
             false => Ok(()),
+        }
+    }
+
+    /// Bytes of keys in the pane that has most, or in all where panes come together.
+    #[cold]
+    fn key_bytes(&self) -> usize {
+        let panes = self.slices.iter().map(Pane::key_bytes);
+        match self.spec.is_tumbling() {
+            true => panes.max().unwrap_or(0),
+            false => {
+                let held: usize = self.held.values().map(Pane::key_bytes).sum();
+                panes.sum::<usize>() + held + self.sliding.key_bytes()
+            }
         }
     }
 
@@ -414,6 +451,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if thresholds.closed <= self.fired {
             let partial = self.aggregate.lift(moment, row);
             self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
+            self.entries_left += 1;
             return Ok(());
         }
         let pane = self.held.entry((thresholds.closed, slice)).or_default();
@@ -444,6 +482,23 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 self.phase = Phase::Looking;
             }
         }
+    }
+
+    /// Forgets all that it holds: nothing further comes of it. Says how much that was: keys, each
+    /// counted once for every slice that holds it.
+    pub fn abandon(&mut self) -> usize {
+        let left = self.live_keys();
+        self.slices = Slices::new(self.spec, self.limits.open_slices_max);
+        self.sliding = Sliding::new();
+        self.held.clear();
+        self.forget(self.entries);
+        self.phase = Phase::Quiet;
+        left
+    }
+
+    /// Windows that have fired.
+    pub fn windows_fired(&self) -> u64 {
+        self.windows_fired
     }
 
     /// Whether something may be due that is not out.
@@ -505,8 +560,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             (Some(open), Some(retained)) => open.min(retained),
             (open, retained) => open.or(retained)?,
         };
-        let next = WindowIndex(self.fired.0.saturating_add(1));
-        let window = self.spec.first_window_of(oldest).max(next);
+        let window = self.spec.first_window_of(oldest).max(self.fired.next());
         // What is retained may have left already; then only what is open counts.
         if self.spec.first_slice(window) <= oldest {
             return Some(window);
@@ -541,8 +595,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     }
 
     fn recycle(&mut self, pane: u32) {
-        self.entries -= self.slices.pane(pane).entries.len();
+        self.forget(self.slices.pane(pane).entries.len());
         self.slices.recycle(pane);
+    }
+
+    /// So many (key, slice) pairs have left their panes.
+    fn forget(&mut self, entries: usize) {
+        self.entries -= entries;
+        self.entries_left += entries as u64;
     }
 
     /// How many results a window has that is being let out.
@@ -601,8 +661,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 self.recycle(pane);
             }
         } else {
-            let next = WindowIndex(window.0.saturating_add(1));
-            let first = self.spec.first_slice(next);
+            let first = self.spec.first_slice(window.next());
             self.sliding.evict_before(first, &self.hasher, &self.aggregate);
         }
     }
@@ -613,7 +672,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             && held.key().0 <= after
         {
             let ((_, slice), pane) = held.remove_entry();
-            self.entries -= pane.entries.len();
+            self.forget(pane.entries.len());
             for entry in &pane.entries {
                 let key = pane.key(entry);
                 let hash = K::table_hash(&self.hasher, key);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
-use crate::record::{Moment, PodKey, Record, Schema, SourceSequence, Typed};
+use crate::record::{BytesKey, Moment, PodKey, Record, Schema, SourceSequence, Typed};
 use crate::time::{EventTime, Span, Watermark};
 use bytemuck::{Pod, Zeroable};
 use proptest::prelude::*;
@@ -103,6 +103,41 @@ fn spec() -> impl Strategy<Value = WindowSpec> {
     })
 }
 
+/// Windows and times at the ends of what a time can say: small windows, and ones of centuries.
+fn far_spec() -> impl Strategy<Value = WindowSpec> {
+    let century = 3_155_760_000_000_000_000_u64;
+    let huge = [i64::MAX as u64, i64::MAX as u64 / 2, i64::MAX as u64 / 3, century];
+    let size =
+        prop_oneof![Just(1_u64), Just(2), Just(3), 1_u64..40, prop::sample::select(huge.to_vec())];
+    let offset = prop_oneof![-50_i64..50, any::<i64>()];
+    (size, 1_u64..40, offset).prop_map(|(size, windows, offset)| {
+        let slide = Span::from_nanos((size / windows).max(1));
+        WindowSpec::sliding(Span::from_nanos(size), slide).unwrap().with_offset(offset)
+    })
+}
+
+fn far_case() -> impl Strategy<Value = Case> {
+    let start = prop_oneof![i64::MIN..i64::MIN + 60, i64::MAX - 200..i64::MAX];
+    let long = prop_oneof![4 => 0_i64..30, 1 => Just(i64::MAX), 1 => 0_i64..i64::MAX];
+    (case(), far_spec(), start, long.clone(), long).prop_map(|(case, spec, start, tick, bound)| {
+        let Case { turns, .. } = &case;
+        let first = turns.iter().flat_map(|(_, rows)| rows).map(|row| row.time).min();
+        let moved = |row: &Row| {
+            let time = start.saturating_add(row.time - first.unwrap_or(0));
+            Row { time: EventTime::from_nanos(time).as_nanos(), ..*row }
+        };
+        let turns = turns.iter().map(|(at, rows)| (*at, rows.iter().map(moved).collect()));
+        Case { turns: turns.collect(), spec, tick: tick.max(1), bound, ..case }
+    })
+}
+
+/// Start and end of a window, however far beyond all times.
+fn bounds(spec: &WindowSpec, window: i128) -> (i128, i128) {
+    let offset = i128::from(spec.window(WindowIndex(0)).start.as_nanos());
+    let start = window * i128::from(spec.slide().as_nanos()) + offset;
+    (start, start + i128::from(spec.size().as_nanos()))
+}
+
 fn case() -> impl Strategy<Value = Case> {
     // Times wander forward with jitter, so that some are late; now and then they jump.
     let step = prop_oneof![8 => -3_i64..6, 1 => -40_i64..5, 1 => 0_i64..200];
@@ -147,17 +182,25 @@ fn windows_by_definition(case: &Case) -> (Results, u64) {
     let (mut results, mut late) = (Results::new(), 0);
     let mut max = [None::<i64>; 3];
     let mut sequence = [0_u64; 3];
-    let (size, slide) = (case.spec.size().as_nanos(), case.spec.slide().as_nanos());
+    let slide = i128::from(case.spec.slide().as_nanos());
+    let windows = i128::from(case.spec.size().as_nanos()) / slide + 2;
     for (partition, rows) in &case.turns {
         for row in rows {
-            let horizon = max[*partition].map_or(i64::MIN, |max| max - case.bound + case.tick);
+            // Nothing is promised before the first of times, and the last is never passed.
+            let watermark = max[*partition].map(|max| i128::from(max) - i128::from(case.bound));
+            let promised = watermark.filter(|watermark| *watermark > i128::from(i64::MIN));
+            let horizon = promised
+                .map(|watermark| (watermark + i128::from(case.tick)).min(i64::MAX as i128 - 1));
             let at = SourceSequence::new(*partition as u16, sequence[*partition]);
             let moment = Moment { time: row.event_time(), sequence: at };
             let mut counted = false;
-            for index in (row.time - size) / slide - 60..=row.time / slide + 60 {
-                let window = case.spec.window(WindowIndex(index));
-                let (start, end) = (window.start.as_nanos(), window.end.as_nanos());
-                if start <= row.time && row.time < end && end > horizon {
+            let time = i128::from(row.time);
+            for index in time.div_euclid(slide) - windows..=time.div_euclid(slide) + 1 {
+                let (start, end) = bounds(&case.spec, index);
+                let is_open = horizon.is_none_or(|horizon| end > horizon);
+                if start <= time && time < end && is_open {
+                    let window = case.spec.window(WindowIndex(index));
+                    let (start, end) = (window.start.as_nanos(), window.end.as_nanos());
                     let result = results.entry((start, end, row.key));
                     let partial = result.or_insert_with(|| probe.identity());
                     probe.combine(partial, &probe.lift(moment, row));
@@ -306,7 +349,8 @@ impl Run {
                 false => pending.push(*row),
             }
             *sequence += 1;
-            *own = (*own).max(Watermark::at(EventTime::from_nanos(row.time - case.bound)));
+            let bound = Span::from_nanos(case.bound.unsigned_abs());
+            *own = (*own).max(Watermark::behind(row.event_time(), bound));
             let next = *own;
             let thresholds = case.spec.thresholds(next, tick);
             if thresholds != case.spec.thresholds(judged, tick) {
@@ -369,7 +413,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn the_store_says_what_windows_mean(case in case()) {
+    fn the_store_says_what_windows_mean(case in prop_oneof![case(), far_case()]) {
         let (expected, late) = windows_by_definition(&case);
         let run = run(&case);
         prop_assert_eq!(&run.results, &expected);
@@ -388,22 +432,26 @@ proptest! {
 
     #[test]
     fn slices_tile_time_and_windows_are_runs_of_them(
-        spec in spec(), nanos in prop_oneof![-500_i64..500, any::<i64>()],
+        spec in prop_oneof![spec(), far_spec()],
+        nanos in prop_oneof![
+            -500_i64..500, any::<i64>(), i64::MIN..i64::MIN + 99, i64::MAX - 99..i64::MAX,
+        ],
     ) {
-        let nanos = nanos.clamp(i64::MIN + 100, i64::MAX - 100);
+        let nanos = EventTime::from_nanos(nanos).as_nanos();
         let slice = spec.slice_of(nanos);
         prop_assert!(spec.slice_start(slice) <= nanos && nanos < spec.slice_end(slice));
         let first = spec.first_window_of(slice);
-        for window in [first, WindowIndex(first.0.saturating_add(1))] {
+        for window in [first, first.next()] {
             let holds = spec.first_slice(window) <= slice && slice < spec.slice_after(window);
-            let bounds = spec.window(window);
-            let by_time = bounds.start.as_nanos() <= nanos && nanos < bounds.end.as_nanos();
-            prop_assert_eq!(holds, by_time);
+            let (start, end) = bounds(&spec, window.0);
+            prop_assert_eq!(holds, start <= nanos.into() && i128::from(nanos) < end);
         }
-        let before = spec.window(WindowIndex(first.0.saturating_sub(1)));
-        prop_assert!(before.end.as_nanos() <= nanos);
-        let end = spec.next_end_after(nanos);
-        prop_assert!(end > nanos && spec.next_end_after(end - 1) == end);
+        let (_, before) = bounds(&spec, first.0 - 1);
+        prop_assert!(before <= nanos.into());
+        for moment in [nanos, i64::MIN] {
+            let end = spec.next_end_after(moment);
+            prop_assert!(end > moment && spec.next_end_after(end - 1) == end);
+        }
     }
 }
 
@@ -414,12 +462,17 @@ fn impossible_windows_are_refused() {
     assert_eq!(WindowSpec::sliding(span(1), Span::ZERO), Err(SpecError::ZeroSlide));
     let error = WindowSpec::sliding(span(1), span(2)).unwrap_err();
     assert!(error.to_string().contains("take a slide of at most 1s"), "{error}");
+    let error = WindowSpec::sliding(span(10), Span::from_nanos(1)).unwrap_err();
+    assert!(error.to_string().contains("take a slide of at least 597ns"), "{error}");
+    assert!(WindowSpec::sliding(span(10), Span::from_nanos(597)).is_ok());
+    assert!(WindowSpec::sliding(span(10), Span::from_nanos(596)).is_err());
+    assert!(WindowSpec::sliding(span(3600), Span::from_millis(1)).is_ok());
 }
 
 #[test]
 fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
-    let limits = StoreLimits { live_keys_max: 2, open_slices_max: 2 };
+    let limits = StoreLimits { live_keys_max: 2, open_slices_max: 2, ..StoreLimits::default() };
     let row = |time, key| Row { time, value: 1, key };
     let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     let first = SourceSequence::default();
@@ -435,6 +488,41 @@ fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let mut store = Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, limits);
     assert!(add(&mut store, &[row(1, 1), row(11, 1)]).is_ok());
     assert_eq!(add(&mut store, &[row(21, 1)]), Err(StoreError::OpenSlices { max: 2 }));
+}
+
+#[test]
+fn keys_of_too_many_bytes_are_an_error_that_says_how_to_mend_it() {
+    type Bytes<'a> = SlicePartial<'a, BytesKey, Partial>;
+    let (size, tick) = (Span::from_nanos(10), Span::from_nanos(1));
+    let limits = StoreLimits { key_bytes_max: 100, ..StoreLimits::default() };
+    let fill = |slide: u64, keys: &[(i64, &str)]| {
+        let spec = WindowSpec::sliding(size, Span::from_nanos(slide)).unwrap();
+        let probe = Probe { invertible: true };
+        let mut store = WindowStore::<BytesKey, Probe, Row>::new(spec, tick, probe, limits);
+        keys.iter().try_for_each(|(slice_start, key)| {
+            let (mut words, mut tail) = (vec![0; 64], Tail::default());
+            let header = FrameHeader::new(FrameKind::Partials, Watermark::START);
+            let stride = Bytes::stride_words();
+            let mut writer =
+                FrameWriter::begin(&mut words[..], &mut tail, header, stride, Extras::NONE);
+            let (slice_start, partial) = (*slice_start, &[1, 1, 0, 0]);
+            let row = Bytes { slice_start, records: 1, key: key.as_bytes(), partial };
+            writer.push_with(|words, tail| row.lay(words, tail));
+            writer.finish(Watermark::START, 0);
+            let frame = Frame::parse(&words, false).unwrap();
+            store.add_partials(frame, Watermark::START).map(|_| ())
+        })
+    };
+    let (one, two, three) = ("a".repeat(60), "b".repeat(40), "c".to_owned());
+    let full = [(0, one.as_str()), (0, &two), (0, &one)];
+    assert_eq!(fill(10, &full), Ok(()), "a key that is there takes nothing");
+    let (apart, more) =
+        ([(0, one.as_str()), (10, &one)], [(0, one.as_str()), (0, &two), (0, &three)]);
+    assert_eq!(fill(10, &apart), Ok(()), "slices that stay apart have room each");
+    assert_eq!(fill(5, &apart), Err(StoreError::KeyBytes { max: 100 }));
+    let error = fill(10, &more).unwrap_err();
+    assert_eq!(error, StoreError::KeyBytes { max: 100 });
+    assert!(error.to_string().contains("take more shards"), "{error}");
 }
 
 #[test]

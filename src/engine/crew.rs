@@ -1,0 +1,113 @@
+//! A crew: the cores that one thread steps. Where there are more shards than CPUs, several share a
+//! thread, which costs less than threads that share a CPU: those wait for each other by the
+//! scheduler's slices.
+
+use super::EngineError;
+use super::core::CoreDuty;
+use super::running::message_of;
+use crate::shard::Progress;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+struct Member {
+    shard: usize,
+    core: Box<dyn CoreDuty>,
+}
+
+impl Member {
+    /// One step of a task. A panic is this shard's, whoever shares its thread.
+    fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+        let Self { shard, core } = self;
+        catch_unwind(AssertUnwindSafe(|| core.step(task))).unwrap_or_else(|panic| {
+            Err(EngineError::Panicked { shard: *shard, message: message_of(&*panic) })
+        })
+    }
+}
+
+/// What a runtime knows of the cores on its thread.
+pub(super) struct Crew {
+    members: Vec<Member>,
+    /// The members' sources: whose, and which of theirs.
+    sources: Vec<(usize, usize)>,
+}
+
+/// Divides cores among threads, in turn.
+pub(super) fn divide(cores: Vec<Box<dyn CoreDuty>>, threads: usize) -> Vec<Crew> {
+    let mut crews: Vec<Crew> =
+        (0..threads).map(|_| Crew { members: Vec::new(), sources: Vec::new() }).collect();
+    for (shard, core) in cores.into_iter().enumerate() {
+        let Crew { members, sources } = &mut crews[shard % threads];
+        sources.extend((0..core.tasks() - 1).map(|source| (members.len(), source)));
+        members.push(Member { shard, core });
+    }
+    crews
+}
+
+impl Crew {
+    /// How many shards there are.
+    pub(super) fn shards(&self) -> usize {
+        self.members.len()
+    }
+
+    /// How many tasks there are: one a source, then one for all shards together.
+    pub(super) fn tasks(&self) -> usize {
+        self.sources.len() + 1
+    }
+
+    /// One bounded step of a task.
+    pub(super) fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+        if let Some((member, source)) = self.sources.get(task) {
+            return self.members[*member].step(*source);
+        }
+        let mut all = Progress::Finished;
+        for member in &mut self.members {
+            let shard = member.core.tasks() - 1;
+            all = all.and(member.step(shard)?);
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// Notes its steps; its last source panics when it has three of them.
+    struct Noting {
+        shard: usize,
+        sources: usize,
+        steps: Arc<Mutex<Vec<(usize, usize)>>>,
+    }
+
+    impl CoreDuty for Noting {
+        fn tasks(&self) -> usize {
+            self.sources + 1
+        }
+
+        fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+            assert!(task != 2, "a source of shard {} fell over", self.shard);
+            self.steps.lock().unwrap().push((self.shard, task));
+            Ok(Progress::Idle)
+        }
+    }
+
+    #[test]
+    fn every_source_and_every_shard_is_stepped_and_a_panic_is_its_own_shards() {
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let core = |(shard, sources)| {
+            Box::new(Noting { shard, sources, steps: Arc::clone(&steps) }) as Box<dyn CoreDuty>
+        };
+        let cores = [1, 0, 1, 3, 0].into_iter().enumerate().map(core).collect();
+        let mut crews = divide(cores, 2);
+        assert_eq!(crews.iter().map(Crew::shards).collect::<Vec<_>>(), [3, 2]);
+        for task in 0..crews[0].tasks() {
+            assert_eq!(crews[0].step(task).unwrap(), Progress::Idle);
+        }
+        // A source of shard 0 and one of shard 2, then all shards.
+        let seen = std::mem::take(&mut *steps.lock().unwrap());
+        assert_eq!(seen, [(0, 0), (2, 0), (0, 1), (2, 1), (4, 0)]);
+        assert!(crews[1].step(0).is_ok() && crews[1].step(1).is_ok());
+        let error = crews[1].step(2).unwrap_err().to_string();
+        assert_eq!(error, "shard 3 panicked: a source of shard 3 fell over");
+    }
+}
