@@ -26,6 +26,7 @@
 //! | [`exchange`] | the key's hash picks the lane; watermarks ride along |
 //! | [`ring`], [`frame`] | lanes between cores, and the one form that rows travel in |
 //! | [`shard`] | the roles that own a core: intake and shard |
+//! | [`log`] | what a shard takes is written down first, so that it can be taken again |
 //! | [`window`], [`aggregate`] | records are folded into slices, windows fire |
 //! | [`sink`] | results leave |
 //! | [`engine`] | describes, checks, assembles and runs all of it |
@@ -44,6 +45,7 @@ pub mod exchange;
 pub mod frame;
 mod hint;
 pub mod limits;
+pub mod log;
 pub mod metrics;
 pub mod operator;
 pub mod record;

@@ -42,6 +42,14 @@ pub const COMBINED_SLICES_MAX: usize = 1 << 10;
 /// Bytes of folded slices from which on a source sends all of them.
 pub const COMBINED_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of the first segment that a run appends to a log. Each one after it has four times as
+/// many, up to [`SEGMENT_BYTES_MAX`].
+pub const SEGMENT_BYTES_FIRST: usize = 1 << 20;
+/// Bytes of a log segment.
+pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a log that are read at a time.
+pub const LOG_READ_BYTES: usize = 1 << 20;
+
 /// Bytes of one line of text input; a longer one is malformed.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a filter's text, and how deep its conditions may nest: both are walked by recursion.
@@ -71,6 +79,8 @@ const _: () = {
     assert!(FRAME_BYTES_MAX * 4 <= LANE_BYTES, "one frame never fills a lane");
     assert!(FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES, "one frame never fills a lane of results");
     assert!(RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX, "a record and its header fit one frame");
+    assert!(FRAME_BYTES_MAX * 4 <= SEGMENT_BYTES_FIRST, "entries fit any segment");
+    assert!(FRAME_BYTES_MAX * 4 <= LOG_READ_BYTES, "an entry fits what is read at a time");
     assert!(PARTITIONS_MAX <= 1 << 16, "a partition's number is a u16");
     assert!(BATCH_RECORDS_MAX <= 1 << 16, "a row's number within a frame is small");
 };

@@ -83,6 +83,10 @@ pub enum FrameKind {
     End = 5,
     /// No rows: the source stopped before its end; nothing more will come.
     Stopped = 6,
+    /// One row: where a source stood when all that it had read was in its lanes.
+    Position = 7,
+    /// No rows: every entry of the log before this lane sequence has been synced.
+    Synced = 8,
 }
 
 impl FrameKind {
@@ -94,6 +98,8 @@ impl FrameKind {
             4 => Self::Idle,
             5 => Self::End,
             6 => Self::Stopped,
+            7 => Self::Position,
+            8 => Self::Synced,
             _ => return None,
         })
     }

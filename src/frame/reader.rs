@@ -21,6 +21,9 @@ pub enum FrameError {
         /// Words that there are.
         found: usize,
     },
+    /// Zeros: nothing was ever written there.
+    #[error("nothing was written here")]
+    Empty,
     /// Not a kind, column or version that this build knows.
     #[error("the frame is of an unknown kind, column or version")]
     Unknown,
@@ -52,12 +55,15 @@ impl<'a> Frame<'a> {
         Self { words }
     }
 
-    /// A frame from outside: every claim of its header is checked, and the checksum if `crc` is
-    /// set. Words after its end are left alone.
-    pub fn parse(words: &'a [u64], crc: bool) -> Result<Self, FrameError> {
+    /// A frame from outside: every claim of its header is checked, and the checksum where there is
+    /// a seed to compute it from. Words after its end are left alone.
+    pub fn parse(words: &'a [u64], seed: Option<u32>) -> Result<Self, FrameError> {
         let cut_short = |expected| FrameError::CutShort { expected, found: words.len() };
         if words.len() < HEADER_WORDS {
             return Err(cut_short(HEADER_WORDS));
+        }
+        if words[..HEADER_WORDS].iter().all(|word| *word == 0) {
+            return Err(FrameError::Empty);
         }
         let length = Self::words_of(words);
         if length > words.len() {
@@ -77,18 +83,19 @@ impl<'a> Frame<'a> {
         if !header.length.is_multiple_of(8) || HEADER_WORDS + rows + columns > length {
             return Err(FrameError::Inconsistent);
         }
-        let computed = if crc { frame.checksum() } else { header.crc };
+        let computed = seed.map_or(header.crc, |seed| frame.checksum(seed));
         if computed != header.crc {
             return Err(FrameError::Checksum { found: header.crc, computed });
         }
         Ok(frame)
     }
 
-    /// CRC32C (Castagnoli) over the frame, its checksum field taken as zero.
-    pub fn checksum(&self) -> u32 {
+    /// CRC32C (Castagnoli) over the frame, its checksum field taken as zero, going on from `seed`:
+    /// what the place says in which the frame lies, so that a frame is whole in that place only.
+    pub fn checksum(&self, seed: u32) -> u32 {
         let mut header = *self.header();
         header.crc = 0;
-        let crc = crc32c::crc32c(bytemuck::bytes_of(&header));
+        let crc = crc32c::crc32c_append(seed, bytemuck::bytes_of(&header));
         crc32c::crc32c_append(crc, bytemuck::cast_slice(&self.words[HEADER_WORDS..]))
     }
 

@@ -201,6 +201,7 @@ where
                 merge.observe(lane, header.advances())
             }
             FrameKind::Watermark => merge.observe(lane, header.advances()),
+            FrameKind::Position | FrameKind::Synced => None,
             FrameKind::Idle => merge.idle(lane, MonotonicNanos(header.stamp)),
             FrameKind::End => merge.done(lane),
             FrameKind::Stopped => {

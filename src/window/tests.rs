@@ -276,7 +276,7 @@ impl Run {
         }
         let words = frame(rows, watermark, first);
         let mut late = 0;
-        let frame = Frame::parse(&words, false).unwrap();
+        let frame = Frame::parse(&words, None).unwrap();
         let schema = Typed::<Row>::new();
         let added = self
             .store
@@ -318,7 +318,7 @@ impl Run {
                 Flow::Taken
             });
             writer.finish(watermark, 0);
-            let frame = Frame::parse(&words, false).unwrap();
+            let frame = Frame::parse(&words, None).unwrap();
             let added = self.store.add_partials(frame, watermark).expect("within the limits");
             assert_eq!((added.late, added.partly_late), (0, 0));
             self.partials += added.counted;
@@ -478,7 +478,7 @@ fn a_limit_is_an_error_that_says_how_to_mend_it() {
     let first = SourceSequence::default();
     let add = |store: &mut Store, rows: &[Row]| {
         let words = frame(rows, Watermark::START, first);
-        let frame = Frame::parse(&words, false).unwrap();
+        let frame = Frame::parse(&words, None).unwrap();
         store.add_frame(&Typed::<Row>::new(), frame, Watermark::START, &mut |_| ())
     };
     assert!(add(&mut store, &[row(1, 1), row(2, 2), row(3, 2)]).is_ok());

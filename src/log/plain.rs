@@ -1,0 +1,167 @@
+//! Segments as files that are written with `pwrite`: a system call an entry, no page faults on
+//! the way, and an error where a mapping would end the process.
+
+use super::backing::{Backing, Segment, Syncer};
+use super::name::SegmentName;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A folder whose segments are written with `pwrite`.
+#[derive(Clone, Debug)]
+pub struct PlainFiles {
+    folder: PathBuf,
+}
+
+impl PlainFiles {
+    /// The segments of a folder, which must exist.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    pub(super) fn path(&self, name: SegmentName) -> PathBuf {
+        self.folder.join(name.to_string())
+    }
+
+    /// Makes a file with all its space.
+    pub(super) fn create_file(&self, name: SegmentName, bytes: u64) -> io::Result<File> {
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        allocate(&file, bytes).inspect_err(|_| {
+            // The error of the allocation is the one to tell.
+            let _ = fs::remove_file(&path);
+        })?;
+        Ok(file)
+    }
+}
+
+/// Makes sure that the space is there. A file that was only made longer would have holes, and a
+/// write into a hole of a full disk fails, or ends the process where the file is mapped.
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    loop {
+        match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::OPNOTSUPP) => return fill(file, bytes),
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    fill(file, bytes)
+}
+
+/// Where the file system can not allocate, zeros do.
+fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    let zeros = [0; 64 << 10];
+    let mut at = 0;
+    while at < bytes {
+        let length = (bytes - at).min(zeros.len() as u64);
+        file.write_all_at(&zeros[..length as usize], at)?;
+        at += length;
+    }
+    Ok(())
+}
+
+pub(super) fn list(folder: &Path) -> io::Result<Vec<SegmentName>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name: Option<SegmentName> =
+            entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        names.extend(name);
+    }
+    Ok(names)
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+impl Backing for PlainFiles {
+    type Segment = PlainSegment;
+
+    fn list(&self) -> io::Result<Vec<SegmentName>> {
+        list(&self.folder)
+    }
+
+    fn create(&self, name: SegmentName, bytes: u64) -> io::Result<PlainSegment> {
+        Ok(PlainSegment { file: Arc::new(self.create_file(name, bytes)?), bytes })
+    }
+
+    fn open(&self, name: SegmentName) -> io::Result<PlainSegment> {
+        let file = File::open(self.path(name))?;
+        let bytes = file.metadata()?.len();
+        Ok(PlainSegment { file: Arc::new(file), bytes })
+    }
+
+    fn remove(&self, name: SegmentName) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        sync_folder(&self.folder)
+    }
+
+    fn path_of(&self, name: SegmentName) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+/// A segment in a file.
+#[derive(Debug)]
+pub struct PlainSegment {
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl PlainSegment {
+    pub(super) fn read_file(file: &File, offset: u64, into: &mut [u64]) -> io::Result<()> {
+        file.read_exact_at(bytemuck::cast_slice_mut(into), offset)
+    }
+}
+
+impl Segment for PlainSegment {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn write(&mut self, offset: u64, [first, second]: [&[u64]; 2]) -> io::Result<()> {
+        let mut parts: [&[u8]; 2] = [bytemuck::cast_slice(first), bytemuck::cast_slice(second)];
+        let mut at = offset;
+        while !parts[1].is_empty() || !parts[0].is_empty() {
+            let slices = parts.map(io::IoSlice::new);
+            let written = match rustix::io::pwritev(&*self.file, &slices, at) {
+                Err(rustix::io::Errno::INTR) => continue,
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                outcome => outcome?,
+            };
+            at += written as u64;
+            let in_first = written.min(parts[0].len());
+            parts = [&parts[0][in_first..], &parts[1][written - in_first..]];
+        }
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, into: &mut [u64]) -> io::Result<()> {
+        Self::read_file(&self.file, offset, into)
+    }
+
+    fn syncer(&self) -> Arc<dyn Syncer> {
+        Arc::new(FileSyncer(Arc::clone(&self.file)))
+    }
+}
+
+/// Syncs a file's data; its length never changes.
+#[derive(Debug)]
+pub(super) struct FileSyncer(pub(super) Arc<File>);
+
+impl Syncer for FileSyncer {
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,313 @@
+//! Reading a shard's log: every entry is checked before it is believed, and where the log ends is
+//! found out, not written down.
+//!
+//! A bad entry ends a segment. Where the next segment goes on with the entry that is due, a run
+//! ended there and another took over. Otherwise it is the log's end, torn if bytes of an entry
+//! that was being written are left; unless a good entry behind it shows that it cannot be the end.
+
+use super::backing::{Backing, Segment};
+use super::error::{LogError, Refusal};
+use super::segment::{
+    Guarantee, HeaderFault, LogIdentity, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_WORDS, SegmentHeader,
+};
+use super::{EntrySequence, LogPosition, SegmentName};
+use crate::frame::{Frame, FrameError, FrameKind, HEADER_WORDS};
+use crate::limits::{FRAME_BYTES_MAX, LOG_READ_BYTES};
+use crate::record::ShardIndex;
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// An entry, where it was read to.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its number.
+    pub sequence: EntrySequence,
+    /// Where it lies.
+    pub position: LogPosition,
+    /// What it is.
+    pub frame: Frame<'a>,
+}
+
+/// The end of a log that was left in the middle of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// Where the last whole entry ends.
+    pub position: LogPosition,
+    /// What was found there.
+    pub reason: Refusal,
+}
+
+/// Where a log ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The entry that would come next.
+    pub next: EntrySequence,
+    /// The last segment that there is, good or not.
+    pub last: Option<SegmentName>,
+    /// The segments that hold entries, each with its first.
+    pub segments: Vec<(SegmentName, EntrySequence)>,
+    /// The number of the run that wrote last.
+    pub epoch: Option<u64>,
+    /// What is left of a write that was interrupted.
+    pub torn: Option<Torn>,
+}
+
+/// Reads the entries of one shard's log in their order.
+pub struct LogReader<B: Backing> {
+    backing: Arc<B>,
+    identity: Option<LogIdentity>,
+    ahead: VecDeque<SegmentName>,
+    open: Option<OpenSegment<B::Segment>>,
+    due: Option<EntrySequence>,
+    /// The first segment without a header.
+    headless: Option<SegmentName>,
+    /// Where the last segment ended, and what was found there.
+    left: Option<(LogPosition, SegmentHeader, Refusal)>,
+    end: LogEnd,
+    ended: bool,
+}
+
+struct OpenSegment<S> {
+    segment: S,
+    header: SegmentHeader,
+    offset: u64,
+    /// Part of the segment, and the offset that it begins at.
+    words: Vec<u64>,
+    words_at: u64,
+}
+
+impl<B: Backing> fmt::Debug for LogReader<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").field("due", &self.due).field("end", &self.end).finish()
+    }
+}
+
+impl<B: Backing> LogReader<B> {
+    /// A reader of a shard's log from its first entry on. Segments of another log than `identity`
+    /// are refused.
+    ///
+    /// # Errors
+    /// When the segments can not be listed, or one is missing among them.
+    pub fn open(
+        backing: Arc<B>,
+        shard: ShardIndex,
+        identity: Option<LogIdentity>,
+    ) -> Result<Self, LogError> {
+        let path = backing.path_of(SegmentName { shard, number: 0 });
+        let mut names = backing.list().map_err(LogError::io(path, "list the folder of"))?;
+        names.retain(|name| name.shard == shard);
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0].next() != pair[1]) {
+            let path = backing.path_of(pair[1]);
+            return Err(LogError::Missing { name: pair[0].next(), path });
+        }
+        let last = names.last().copied();
+        let next = EntrySequence::default();
+        Ok(Self {
+            backing,
+            identity,
+            ahead: names.into(),
+            open: None,
+            due: None,
+            headless: None,
+            left: None,
+            end: LogEnd { next, last, segments: Vec::new(), epoch: None, torn: None },
+            ended: false,
+        })
+    }
+
+    /// The next entry; `None` once the log has ended.
+    ///
+    /// # Errors
+    /// When the system says no, or what is there can not be what was written.
+    pub fn read(&mut self) -> Result<Option<Entry<'_>>, LogError> {
+        let words = loop {
+            if self.ended {
+                return Ok(None);
+            }
+            let Some(open) = &mut self.open else {
+                self.open_next()?;
+                continue;
+            };
+            match open
+                .look()
+                .map_err(LogError::io(self.backing.path_of(open.header.name()), "read an entry"))?
+            {
+                Ok(words) => break words,
+                Err(reason) => self.leave(reason),
+            }
+        };
+        let (Some(open), Some(due)) = (&mut self.open, &mut self.due) else { return Ok(None) };
+        let position = LogPosition { segment: open.header.name(), offset: open.offset };
+        let sequence = *due;
+        *due = sequence.next();
+        self.end.next = *due;
+        let frame = Frame::trusted(&open.words[words]);
+        open.offset += size_of_val(frame.words()) as u64;
+        Ok(Some(Entry { sequence, position, frame }))
+    }
+
+    /// Where the log ends. Read it to its end first.
+    pub fn into_end(self) -> LogEnd {
+        self.end
+    }
+
+    /// Opens the segment that comes next, or ends.
+    fn open_next(&mut self) -> Result<(), LogError> {
+        let Some(name) = self.ahead.pop_front() else {
+            return self.finish(None);
+        };
+        let path = || self.backing.path_of(name);
+        let segment = self.backing.open(name).map_err(LogError::io(path(), "open"))?;
+        let mut words = [0; SEGMENT_HEADER_WORDS];
+        let parsed = match segment.bytes() < SEGMENT_HEADER_BYTES {
+            true => Err(HeaderFault::NotAHeader),
+            false => {
+                let read = segment.read(0, &mut words);
+                read.map_err(LogError::io(path(), "read the header of"))?;
+                SegmentHeader::parse(&words)
+            }
+        };
+        let header = match parsed {
+            Ok(header) if header.name() == name => header,
+            Err(HeaderFault::Version(found)) => {
+                let known = SegmentHeader::VERSION;
+                return Err(LogError::Version { path: path(), found, known });
+            }
+            // A run that ended before it had written the header: the next one took over.
+            _ => {
+                self.headless.get_or_insert(name);
+                return Ok(());
+            }
+        };
+        let identity = *self.identity.get_or_insert(header.identity());
+        if header.identity() != identity {
+            let (found, expected) = (header.identity().0, identity.0);
+            return Err(LogError::Foreign { path: path(), found, expected });
+        }
+        if let Some(name) = self.headless.filter(|_| self.due.is_none())
+            && header.first() != EntrySequence::default()
+        {
+            // What the entries before this segment's were is unknown.
+            let position = LogPosition { segment: name, offset: 0 };
+            let path = self.backing.path_of(name);
+            return Err(LogError::Damaged { path, position, reason: Refusal::Header });
+        }
+        let due = *self.due.get_or_insert(header.first());
+        if header.first() != due {
+            return self.finish(Some((name, header.first(), due)));
+        }
+        self.end.next = due;
+        self.end.epoch = Some(header.epoch);
+        self.end.segments.push((name, due));
+        self.open = Some(OpenSegment {
+            segment,
+            header,
+            offset: SEGMENT_HEADER_BYTES,
+            words: Vec::new(),
+            words_at: 0,
+        });
+        Ok(())
+    }
+
+    /// Leaves a segment at the first thing in it that is no entry.
+    fn leave(&mut self, reason: Refusal) {
+        if let Some(open) = self.open.take() {
+            let position = LogPosition { segment: open.header.name(), offset: open.offset };
+            self.left = Some((position, open.header, reason));
+        }
+    }
+
+    /// Decides whether the place at which the last segment was left is the end of the log. `gap`:
+    /// a later segment, its first entry and the one that was due.
+    fn finish(
+        &mut self,
+        gap: Option<(SegmentName, EntrySequence, EntrySequence)>,
+    ) -> Result<(), LogError> {
+        self.ended = true;
+        let Some((position, header, reason)) = self.left.take() else {
+            return Ok(());
+        };
+        let is_synced = header.guarantee() == Some(Guarantee::Disk);
+        let reason = match gap {
+            Some((_, found, expected)) => Refusal::Gap { found: found.0, expected: expected.0 },
+            None => reason,
+        };
+        let mut is_damage = gap.is_some() && !is_synced;
+        is_damage = is_damage || self.is_followed(position, is_synced)?;
+        if let Some((later, ..)) = gap
+            && !is_damage
+        {
+            for name in std::iter::once(later).chain(std::mem::take(&mut self.ahead)) {
+                let start = LogPosition { segment: name, offset: SEGMENT_HEADER_BYTES };
+                is_damage = is_damage || self.is_followed(start, is_synced)?;
+            }
+        }
+        if is_damage {
+            let path = self.backing.path_of(position.segment);
+            return Err(LogError::Damaged { path, position, reason });
+        }
+        if gap.is_some() || reason != Refusal::Frame(FrameError::Empty) {
+            self.end.torn = Some(Torn { position, reason });
+        }
+        Ok(())
+    }
+
+    /// Whether a good entry lies behind a place of a segment; where entries are synced, one that
+    /// says that the place had been.
+    fn is_followed(&self, from: LogPosition, is_synced: bool) -> Result<bool, LogError> {
+        let path = || self.backing.path_of(from.segment);
+        let segment = self.backing.open(from.segment).map_err(LogError::io(path(), "open"))?;
+        let mut head = [0; SEGMENT_HEADER_WORDS];
+        segment.read(0, &mut head).map_err(LogError::io(path(), "read the header of"))?;
+        let Ok(header) = SegmentHeader::parse(&head) else { return Ok(false) };
+        let mut words = vec![0; (segment.bytes().saturating_sub(from.offset) / 8) as usize];
+        segment.read(from.offset, &mut words).map_err(LogError::io(path(), "read"))?;
+        for at in 0..words.len().saturating_sub(HEADER_WORDS - 1) {
+            let seed = || header.seed_at(from.offset + at as u64 * 8);
+            let behind = &words[at..];
+            if Frame::parse(behind, None).is_err() {
+                continue;
+            }
+            if let Ok(frame) = Frame::parse(behind, Some(seed())) {
+                let header = frame.header();
+                let covers = header.kind() == Some(FrameKind::Synced)
+                    && EntrySequence(header.lane_sequence) > self.end.next;
+                if covers || !is_synced {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl<S: Segment> OpenSegment<S> {
+    /// The words of the entry that comes next, or why there is none.
+    fn look(&mut self) -> std::io::Result<Result<Range<usize>, Refusal>> {
+        let left = (self.segment.bytes() - self.offset) / 8;
+        let at = match self.in_words(FRAME_BYTES_MAX as u64 / 8) {
+            Some(at) => at,
+            None => {
+                let length = left.min(LOG_READ_BYTES as u64 / 8) as usize;
+                self.words.resize(length, 0);
+                self.words_at = self.offset;
+                self.segment.read(self.offset, &mut self.words)?;
+                0
+            }
+        };
+        let seed = self.header.seed_at(self.offset);
+        let words = Frame::parse(&self.words[at..], Some(seed)).map(|frame| frame.words().len());
+        Ok(words.map(|length| at..at + length).map_err(Refusal::from))
+    }
+
+    /// Where in the words at hand the next entry begins, if all of it must be there.
+    fn in_words(&self, entry_words: u64) -> Option<usize> {
+        let at = (self.offset - self.words_at) / 8;
+        let have = self.words.len() as u64;
+        let all = (self.segment.bytes() - self.words_at) / 8 == have;
+        (have > 0 && (all || at + entry_words <= have)).then_some((at as usize).min(have as usize))
+    }
+}

@@ -1,0 +1,321 @@
+use super::*;
+use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Tail};
+use crate::record::ShardIndex;
+use crate::time::Watermark;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const SHARD: ShardIndex = ShardIndex(3);
+const IDENTITY: LogIdentity = LogIdentity(0x5eed);
+
+/// A frame of one row of so many words.
+fn frame(kind: FrameKind, sequence: u64, words: usize) -> Vec<u64> {
+    let mut memory = vec![0; 4096];
+    let mut tail = Tail::default();
+    let mut header = FrameHeader::new(kind, Watermark::START);
+    header.lane_sequence = sequence;
+    let mut writer = FrameWriter::begin(&mut memory[..], &mut tail, header, words, Extras::NONE);
+    if words > 0 {
+        writer.push_with(|row, _| row.fill(sequence | 0xab << 56));
+    }
+    writer.set_kind(kind);
+    let (_, _, length) = writer.finish(Watermark::START, 0);
+    memory.truncate(length);
+    memory
+}
+
+fn start(segment: u64, next: u64, guarantee: Guarantee) -> WriterStart {
+    WriterStart {
+        segment: SegmentName { shard: SHARD, number: segment },
+        next: EntrySequence(next),
+        identity: IDENTITY,
+        guarantee,
+        epoch: segment,
+    }
+}
+
+/// What a log holds, and where it ends.
+fn read<B: Backing>(backing: &Arc<B>) -> Result<(Vec<Vec<u64>>, LogEnd), LogError> {
+    let mut reader = LogReader::open(Arc::clone(backing), SHARD, Some(IDENTITY))?;
+    let mut frames = Vec::new();
+    while let Some(entry) = reader.read()? {
+        assert_eq!(entry.sequence.0, frames.len() as u64);
+        let mut words = entry.frame.words().to_vec();
+        bytemuck::cast_slice_mut::<u64, FrameHeader>(&mut words[..8])[0].crc = 0;
+        frames.push(words);
+    }
+    assert!(reader.read()?.is_none(), "an end stays the end");
+    Ok((frames, reader.into_end()))
+}
+
+/// A writer that goes on where a log ends.
+fn resume<B: Backing>(backing: &Arc<B>, end: &LogEnd, guarantee: Guarantee) -> LogWriter<B> {
+    let number = end.last.map_or(0, |last| last.number + 1);
+    let start = start(number, end.next.0, guarantee);
+    LogWriter::begin(Arc::clone(backing), start, end.segments.iter().copied()).unwrap()
+}
+
+fn frames(count: u64) -> Vec<Vec<u64>> {
+    (0..count).map(|at| frame(FrameKind::Records, at, (at * 7 % 40) as usize)).collect()
+}
+
+fn write<B: Backing>(backing: &Arc<B>, frames: &[Vec<u64>]) -> LogWriter<B> {
+    let start = start(0, 0, Guarantee::Process);
+    let mut writer = LogWriter::begin(Arc::clone(backing), start, []).unwrap();
+    for frame in frames {
+        writer.append(Frame::trusted(frame)).unwrap();
+    }
+    writer
+}
+
+fn backings(test: impl Fn(&str)) {
+    ["plain", "mapped"].into_iter().for_each(test);
+}
+
+#[test]
+fn what_is_appended_is_read_run_after_run() {
+    fn check<B: Backing>(backing: B) {
+        let backing = Arc::new(backing);
+        assert_eq!(read(&backing).unwrap().1.last, None);
+        let all = frames(60);
+        for run in all.chunks(20) {
+            let (_, end) = read(&backing).unwrap();
+            let mut writer = resume(&backing, &end, Guarantee::Process);
+            for frame in run {
+                writer.append(Frame::trusted(frame)).unwrap();
+            }
+        }
+        let (found, end) = read(&backing).unwrap();
+        assert_eq!(found, all);
+        assert_eq!((end.next, end.segments.len(), end.torn), (EntrySequence(60), 3, None));
+        assert_eq!(end.epoch, Some(2));
+    }
+    backings(|kind| {
+        let folder = tempfile::tempdir().unwrap();
+        match kind {
+            "plain" => check(PlainFiles::new(folder.path())),
+            _ => check(MappedFiles::new(folder.path())),
+        }
+    });
+    check(CrashingFiles::new());
+}
+
+#[test]
+fn a_full_segment_is_followed_by_a_longer_one_and_old_ones_can_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let backing = Arc::new(PlainFiles::new(folder.path()));
+    let long: Vec<_> = (0..1_000).map(|at| frame(FrameKind::Records, at, 3_000)).collect();
+    let mut writer = write(&backing, &long);
+    let (found, end) = read(&backing).unwrap();
+    assert_eq!(found.len(), long.len());
+    assert!(end.segments.len() >= 3, "{end:?}");
+    let third = end.segments[2].1;
+    assert_eq!(writer.release_before(EntrySequence(third.0 - 1)).unwrap(), 1);
+    assert_eq!(writer.release_before(third).unwrap(), 1);
+    let reader = LogReader::open(Arc::clone(&backing), SHARD, None);
+    let first = reader.unwrap().read().unwrap().map(|entry| entry.sequence);
+    assert_eq!(first, Some(third));
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let files = CrashingFiles::new();
+    let all = frames(60);
+    drop(write(&Arc::new(files.clone()), &all));
+    let name = SegmentName { shard: SHARD, number: 0 };
+    let used = 64 + all.iter().map(|frame| frame.len() * 8).sum::<usize>();
+    for bit in 0..used * 8 {
+        files.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+        match read(&Arc::new(files.clone())) {
+            Err(LogError::Damaged { position, .. }) => {
+                assert!(position.offset <= bit as u64 / 8, "{position} for bit {bit}");
+            }
+            // The last entry, or the header of the only segment.
+            Ok((found, end)) => {
+                let lost = all.len() - found.len();
+                assert!(lost == 1 && end.torn.is_some() || bit < 64 * 8 && lost == all.len());
+                assert_eq!(found[..], all[..found.len()]);
+            }
+            Err(LogError::Version { .. } | LogError::Foreign { .. }) => panic!("bit {bit}"),
+            Err(error) => panic!("{error}"),
+        }
+        files.tamper(name, |bytes| bytes[bit / 8] ^= 1 << (bit % 8));
+    }
+}
+
+#[test]
+fn a_cut_anywhere_in_the_last_entries_leaves_the_whole_ones() {
+    let files = CrashingFiles::new();
+    let all = frames(20);
+    drop(write(&Arc::new(files.clone()), &all));
+    let name = SegmentName { shard: SHARD, number: 0 };
+    let ends: Vec<usize> = (0..=all.len())
+        .map(|count| 64 + all[..count].iter().map(|frame| frame.len() * 8).sum::<usize>())
+        .collect();
+    let mut whole = Vec::new();
+    files.tamper(name, |bytes| whole = bytes.clone());
+    for cut in ends[17]..ends[20] {
+        files.tamper(name, |bytes| {
+            bytes.clone_from(&whole);
+            bytes[cut..].fill(0);
+        });
+        let (found, end) = read(&Arc::new(files.clone())).unwrap();
+        let expected = ends.iter().filter(|end| **end <= cut).count() - 1;
+        assert_eq!(found[..], all[..expected], "cut at {cut}");
+        let clean = whole[ends[expected]..cut].iter().all(|byte| *byte == 0);
+        assert_eq!(end.torn.is_none(), clean, "cut at {cut}");
+        // Going on after it, nothing is read of what was torn.
+        let backing = Arc::new(files.crash(|| true));
+        let mut writer = resume(&backing, &end, Guarantee::Process);
+        writer.append(Frame::trusted(&all[expected])).unwrap();
+        assert_eq!(read(&backing).unwrap().0[..], all[..=expected]);
+    }
+}
+
+#[test]
+fn damage_in_the_middle_names_the_byte_and_foreign_or_later_logs_are_refused() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    drop(write(&backing, &frames(20)));
+    let name = SegmentName { shard: SHARD, number: 0 };
+    let third: usize = 64 + frames(2).iter().map(|frame| frame.len() * 8).sum::<usize>();
+    files.tamper(name, |bytes| bytes[third + 70] ^= 1);
+    let error = read(&backing).unwrap_err().to_string();
+    assert!(error.contains(&format!("damaged at byte {third}: the frame's checksum")), "{error}");
+    files.tamper(name, |bytes| bytes[third + 70] ^= 1);
+
+    let reader = LogReader::open(Arc::clone(&backing), SHARD, Some(LogIdentity(1)));
+    let error = reader.unwrap().read().unwrap_err().to_string();
+    assert!(error.contains("belongs to another log"), "{error}");
+
+    files.tamper(name, |bytes| {
+        bytes[8] = 9;
+        bytes[56..60].fill(0);
+        let crc = crc32c::crc32c(&bytes[..64]);
+        bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+    });
+    let error = read(&backing).unwrap_err().to_string();
+    assert!(error.contains("written in version 9 of the log's format"), "{error}");
+}
+
+#[test]
+fn a_segment_that_is_missing_is_named() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    for _ in 0..3 {
+        let (_, end) = read(&backing).unwrap();
+        let mut writer = resume(&backing, &end, Guarantee::Process);
+        writer.append(Frame::trusted(&frame(FrameKind::End, 0, 0))).unwrap();
+    }
+    backing.remove(SegmentName { shard: SHARD, number: 1 }).unwrap();
+    let error = read(&backing).unwrap_err().to_string();
+    assert!(error.contains("segment s003-0000000000000001.log is missing"), "{error}");
+}
+
+#[test]
+fn bytes_of_an_older_use_of_a_segment_are_no_entries() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let all = frames(20);
+    drop(write(&backing, &all));
+    let name = SegmentName { shard: SHARD, number: 0 };
+    let mut old = Vec::new();
+    files.tamper(name, |bytes| old = bytes.clone());
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let start = WriterStart { epoch: 1, ..start(0, 0, Guarantee::Process) };
+    let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+    files.tamper(name, |bytes| bytes[64..].copy_from_slice(&old[64..]));
+    assert_eq!(read(&backing).unwrap().0.len(), 0);
+    for (at, frame) in all.iter().enumerate() {
+        writer.append(Frame::trusted(frame)).unwrap();
+        assert_eq!(read(&backing).unwrap().0[..], all[..=at]);
+    }
+}
+
+/// What happens to a log whose power may be cut.
+#[derive(Clone, Debug)]
+enum Step {
+    Append(usize),
+    Sync,
+    /// The power is cut; what was not synced survives by these coins.
+    Cut(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0_usize..200).prop_map(Step::Append),
+        2 => Just(Step::Sync),
+        1 => any::<u64>().prop_map(Step::Cut),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// Coins that are mostly heads, mostly tails or even, by their seed.
+fn coins(seed: u64) -> impl FnMut() -> bool {
+    let mut state = seed | 1;
+    move || {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 33) % 8 < [1, 4, 7][(seed % 3) as usize]
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_was_synced_survives_every_loss_of_power(steps in steps()) {
+        let mut files = CrashingFiles::new();
+        let mut model: Vec<Vec<u64>> = Vec::new();
+        let mut synced = 0;
+        let mut writer: Option<LogWriter<CrashingFiles>> = None;
+        for step in steps {
+            let backing = Arc::new(files.clone());
+            let writer_now = writer.get_or_insert_with(|| {
+                let (_, end) = read(&backing).unwrap();
+                resume(&backing, &end, Guarantee::Disk)
+            });
+            match step {
+                Step::Append(words) => {
+                    let words = frame(FrameKind::Records, model.len() as u64, words);
+                    writer_now.append(Frame::trusted(&words)).unwrap();
+                    model.push(words);
+                }
+                Step::Sync => {
+                    synced = writer_now.sync_point().sync().unwrap().0 as usize;
+                    prop_assert_eq!(synced, model.len());
+                    let mark = frame(FrameKind::Synced, synced as u64, 0);
+                    writer_now.append(Frame::trusted(&mark)).unwrap();
+                    model.push(mark);
+                }
+                Step::Cut(seed) => {
+                    files = files.crash(coins(seed));
+                    writer = None;
+                    let (found, _) = read(&Arc::new(files.clone())).unwrap();
+                    prop_assert!(found.len() >= synced, "{} of {synced}", found.len());
+                    prop_assert_eq!(&found[..], &model[..found.len()]);
+                    model = found;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn damage_to_what_was_synced_is_refused(
+        count in 1_u64..20, at in any::<prop::sample::Index>(), bit in 0..8_u32,
+    ) {
+        let files = CrashingFiles::new();
+        let backing = Arc::new(files.clone());
+        let start = start(0, 0, Guarantee::Disk);
+        let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+        let all = frames(count);
+        for frame in &all {
+            writer.append(Frame::trusted(frame)).unwrap();
+        }
+        let covers = writer.sync_point().sync().unwrap();
+        writer.append(Frame::trusted(&frame(FrameKind::Synced, covers.0, 0))).unwrap();
+        let used = all.iter().map(|frame| frame.len() * 8).sum::<usize>();
+        let name = SegmentName { shard: SHARD, number: 0 };
+        files.tamper(name, |bytes| bytes[64 + at.index(used)] ^= 1_u8 << bit);
+        let is_refused = matches!(read(&backing), Err(LogError::Damaged { .. }));
+        prop_assert!(is_refused);
+    }
+}

@@ -1,0 +1,209 @@
+//! Appending to a shard's log.
+
+use super::backing::{Backing, Segment, Syncer};
+use super::error::LogError;
+use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::{EntrySequence, LogPosition, SegmentName};
+use crate::frame::{Frame, FrameHeader, HEADER_WORDS};
+use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a run begins to write.
+#[derive(Clone, Copy, Debug)]
+pub struct WriterStart {
+    /// The first segment of the run. It must not exist yet.
+    pub segment: SegmentName,
+    /// The run's first entry.
+    pub next: EntrySequence,
+    /// The log.
+    pub identity: LogIdentity,
+    /// What is promised about entries.
+    pub guarantee: Guarantee,
+    /// The number of the run.
+    pub epoch: u64,
+}
+
+/// Writes the log of one shard. A run begins a new segment, so that nothing is ever overwritten;
+/// a run's first segment is small, so that short runs take little space.
+pub struct LogWriter<B: Backing> {
+    backing: Arc<B>,
+    start: WriterStart,
+    segment: B::Segment,
+    header: SegmentHeader,
+    offset: u64,
+    next: EntrySequence,
+    /// Segments that are there, and the first entry of each; the last is being written.
+    written: VecDeque<(SegmentName, EntrySequence)>,
+    /// Full segments that no sync point has been taken of.
+    unsynced: Vec<(SegmentName, Arc<dyn Syncer>)>,
+    names_changed: bool,
+}
+
+impl<B: Backing> fmt::Debug for LogWriter<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = LogPosition { segment: self.name(), offset: self.offset };
+        f.debug_struct("LogWriter").field("at", &at).field("next", &self.next).finish()
+    }
+}
+
+impl<B: Backing> LogWriter<B> {
+    /// Begins a run. `before` are the log's segments from earlier runs, oldest first, each with
+    /// its first entry.
+    ///
+    /// # Errors
+    /// When the first segment can not be made.
+    pub fn begin(
+        backing: Arc<B>,
+        start: WriterStart,
+        before: impl IntoIterator<Item = (SegmentName, EntrySequence)>,
+    ) -> Result<Self, LogError> {
+        let bytes = SEGMENT_BYTES_FIRST as u64;
+        let (segment, header) = make(&*backing, &start, (start.segment, start.next), bytes)?;
+        let mut written: VecDeque<_> = before.into_iter().collect();
+        written.push_back((start.segment, start.next));
+        Ok(Self {
+            backing,
+            start,
+            segment,
+            header,
+            offset: SEGMENT_HEADER_BYTES,
+            next: start.next,
+            written,
+            unsynced: Vec::new(),
+            names_changed: true,
+        })
+    }
+
+    fn name(&self) -> SegmentName {
+        self.header.name()
+    }
+
+    /// The number of the entry that will be appended next.
+    pub fn next(&self) -> EntrySequence {
+        self.next
+    }
+
+    /// Appends a frame. It survives the end of the process once this has returned.
+    ///
+    /// # Errors
+    /// When the system says no. The log is to be closed then; what it holds is for a
+    /// [`LogReader`](super::LogReader) to find out.
+    pub fn append(&mut self, frame: Frame<'_>) -> Result<EntrySequence, LogError> {
+        let bytes = size_of_val(frame.words()) as u64;
+        if self.offset + bytes > self.segment.bytes() {
+            self.roll(bytes)?;
+        }
+        let mut header: FrameHeader = *frame.header();
+        header.crc = frame.checksum(self.header.seed_at(self.offset));
+        let parts: [&[u64]; 2] =
+            [bytemuck::cast_slice(bytemuck::bytes_of(&header)), &frame.words()[HEADER_WORDS..]];
+        self.segment.write(self.offset, parts).map_err(|error| {
+            let path = self.backing.path_of(self.name());
+            LogError::Io { path, action: "write an entry", error }
+        })?;
+        self.offset += bytes;
+        let sequence = self.next;
+        self.next = sequence.next();
+        Ok(sequence)
+    }
+
+    /// Goes on in a new segment.
+    #[cold]
+    fn roll(&mut self, bytes: u64) -> Result<(), LogError> {
+        let segment_bytes = (self.segment.bytes() * 4).min(SEGMENT_BYTES_MAX as u64);
+        if SEGMENT_HEADER_BYTES + bytes > segment_bytes {
+            return Err(LogError::TooLong { bytes, segment_bytes });
+        }
+        let name = self.name().next();
+        let made = make(&*self.backing, &self.start, (name, self.next), segment_bytes)?;
+        self.unsynced.push((self.name(), self.segment.syncer()));
+        (self.segment, self.header) = made;
+        self.offset = SEGMENT_HEADER_BYTES;
+        self.written.push_back((name, self.next));
+        self.names_changed = true;
+        Ok(())
+    }
+
+    /// All that has been appended and no earlier sync point covers, to be synced by whoever may
+    /// block. Sync points are synced in the order in which they were taken.
+    pub fn sync_point(&mut self) -> SyncPoint<B> {
+        let mut segments = std::mem::take(&mut self.unsynced);
+        segments.push((self.name(), self.segment.syncer()));
+        let names = std::mem::take(&mut self.names_changed);
+        SyncPoint { backing: Arc::clone(&self.backing), segments, names, covers: self.next }
+    }
+
+    /// Removes segments that hold nothing but entries before `first`. Says how many.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn release_before(&mut self, first: EntrySequence) -> Result<usize, LogError> {
+        let mut removed = 0;
+        while let (Some((oldest, _)), Some((_, next))) = (self.written.front(), self.written.get(1))
+            && *next <= first
+        {
+            self.backing.remove(*oldest).map_err(LogError::io(
+                self.backing.path_of(*oldest),
+                "remove a segment that is not needed any more",
+            ))?;
+            self.names_changed = true;
+            self.written.pop_front();
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// Makes a segment and writes its header.
+fn make<B: Backing>(
+    backing: &B,
+    start: &WriterStart,
+    (name, first): (SegmentName, EntrySequence),
+    bytes: u64,
+) -> Result<(B::Segment, SegmentHeader), LogError> {
+    let told = (start.identity, start.guarantee);
+    let header = SegmentHeader::new(name, first, told, (start.epoch, bytes));
+    let mut segment = backing
+        .create(name, bytes)
+        .map_err(LogError::io(backing.path_of(name), "make a log segment"))?;
+    segment
+        .write(0, [&header.words(), &[]])
+        .map_err(LogError::io(backing.path_of(name), "write a segment's header"))?;
+    Ok((segment, header))
+}
+
+/// Entries to be made durable.
+#[must_use]
+pub struct SyncPoint<B> {
+    backing: Arc<B>,
+    segments: Vec<(SegmentName, Arc<dyn Syncer>)>,
+    names: bool,
+    covers: EntrySequence,
+}
+
+impl<B> fmt::Debug for SyncPoint<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncPoint").field("covers", &self.covers).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backing> SyncPoint<B> {
+    /// Makes them durable; blocks. Says the first entry that is not covered.
+    ///
+    /// # Errors
+    /// When the system says no. What is durable is not known then: never to be tried again.
+    pub fn sync(self) -> Result<EntrySequence, LogError> {
+        for (name, syncer) in &self.segments {
+            let path = || self.backing.path_of(*name);
+            syncer.sync().map_err(|error| LogError::Io { path: path(), action: "sync", error })?;
+        }
+        if self.names {
+            let path = self.segments.last().map(|(name, _)| self.backing.path_of(*name));
+            let action = "sync the folder of";
+            self.backing.sync_names().map_err(LogError::io(path.unwrap_or_default(), action))?;
+        }
+        Ok(self.covers)
+    }
+}
