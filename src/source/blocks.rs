@@ -43,6 +43,16 @@ impl Blocks {
         start..end
     }
 
+    /// The first number that was not taken, of the share or between its blocks.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Goes on at a number that [`Self::next`] said.
+    pub(super) fn go_to(&mut self, next: u64) {
+        self.next = next;
+    }
+
     /// Whether nothing is left.
     pub(super) fn is_finished(&self) -> bool {
         self.next >= self.total

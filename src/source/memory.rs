@@ -1,7 +1,7 @@
 //! Records that lie in memory already.
 
 use super::blocks::Blocks;
-use super::{Polled, Source, SourceCounts, SourceError};
+use super::{Polled, Source, SourceCounts, SourceError, SourcePosition, changed, check_of};
 use crate::record::{Record, Typed};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -45,6 +45,15 @@ impl<T: Record, D: Deref<Target = [T]> + Send> MemorySource<T, D> {
     }
 }
 
+impl<T: Record, D: Deref<Target = [T]> + Send> MemorySource<T, D> {
+    /// The hash of the record before a place.
+    fn check(&self, offset: u64) -> u64 {
+        let before = (offset as usize).min(self.records.len());
+        let record = &self.records[before.saturating_sub(1)..before];
+        check_of(offset, bytemuck::cast_slice(record))
+    }
+}
+
 impl<T: Record, D: Deref<Target = [T]> + Send> Source<Typed<T>> for MemorySource<T, D> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         if self.blocks.is_finished() {
@@ -61,6 +70,23 @@ impl<T: Record, D: Deref<Target = [T]> + Send> Source<Typed<T>> for MemorySource
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        let offset = self.blocks.next();
+        Ok(Some(SourcePosition { offset, check: self.check(offset), ..SourcePosition::default() }))
+    }
+
+    fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        if position.check != self.check(position.offset) {
+            return Err(changed(&self.name, position.offset, "record"));
+        }
+        self.blocks.go_to(position.offset);
+        Ok(())
     }
 
     fn counts(&self) -> SourceCounts {

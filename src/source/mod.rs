@@ -18,6 +18,7 @@ pub use packed::PackedSource;
 
 use crate::cpu::Bell;
 use crate::record::Schema;
+use bytemuck::{Pod, Zeroable};
 use std::fmt::Debug;
 
 /// What a poll brought.
@@ -52,10 +53,67 @@ pub trait Source<S: Schema>: Send {
         let _ = bell;
     }
 
+    /// Whether the source can be read again from a position, in another run.
+    fn can_resume(&self) -> bool {
+        false
+    }
+
+    /// Where the source stands: behind the last record of the last batch. `None` when it is not
+    /// between two records, or can not be read again.
+    ///
+    /// # Errors
+    /// When the source cannot go on.
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        Ok(None)
+    }
+
+    /// Goes on where a source of the same records stood, in this run or an earlier one. Called
+    /// before the first poll.
+    ///
+    /// # Errors
+    /// When the records before the position are not those that were read.
+    fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        let _ = position;
+        Err(SourceError::Data(format!(
+            "{}: cannot be read again from where an earlier run stopped",
+            self.name()
+        )))
+    }
+
     /// Counts since the start, for the ledger and the metrics.
     fn counts(&self) -> SourceCounts {
         SourceCounts::default()
     }
+}
+
+/// Where a source stands. Words of a log's entry: the layout is part of the format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct SourcePosition {
+    /// How much lies before: bytes of a file, records of what lies in memory.
+    pub offset: u64,
+    /// The line on which the next record begins, from 1; zero where there are no lines.
+    pub line: u64,
+    /// Records before that could not be understood.
+    pub malformed: u64,
+    /// A hash of what lies just before, to know it again.
+    pub check: u64,
+}
+
+/// Bytes before a position that its hash is of.
+pub(crate) const CHECKED_BYTES: usize = 4 << 10;
+
+/// The hash of the bytes before a position, and of its place.
+pub(crate) fn check_of(offset: u64, before: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(before, offset)
+}
+
+/// What to say when what lies before a position is not what was read.
+pub(crate) fn changed(name: &str, offset: u64, unit: &str) -> SourceError {
+    SourceError::Data(format!(
+        "{name}: what lies before {unit} {offset} is not what an earlier run read; put the old \
+         content back (it may have grown since), or begin anew with another state directory"
+    ))
 }
 
 /// What a source counts beyond the rows that it hands over.

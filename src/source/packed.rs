@@ -1,7 +1,7 @@
 //! A file of packed binary records, mapped and read in place.
 #![allow(unsafe_code)] // a mapping is only as good as the file behind it
 
-use super::{Polled, Source, SourceCounts, SourceError};
+use super::{Polled, Source, SourceCounts, SourceError, SourcePosition, changed, check_of};
 use crate::record::{Record, Typed};
 use memmap2::Mmap;
 use std::fs::File;
@@ -68,6 +68,16 @@ impl<T: Record> PackedSource<T> {
     }
 }
 
+impl<T: Record> PackedSource<T> {
+    /// The hash of the record before a place, which is within the file.
+    fn check(&self, offset: u64) -> u64 {
+        let each = size_of::<T>();
+        let end = offset as usize * each;
+        let record = self.map.as_ref().map_or(&[][..], |map| &map[end.saturating_sub(each)..end]);
+        check_of(offset, record)
+    }
+}
+
 impl<T: Record> Source<Typed<T>> for PackedSource<T> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         if self.batch.end == self.records {
@@ -86,6 +96,24 @@ impl<T: Record> Source<Typed<T>> for PackedSource<T> {
 
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        let offset = self.batch.end as u64;
+        Ok(Some(SourcePosition { offset, check: self.check(offset), ..SourcePosition::default() }))
+    }
+
+    fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        let offset = position.offset;
+        if offset > self.records as u64 || position.check != self.check(offset) {
+            return Err(changed(&self.name, offset, "record"));
+        }
+        self.batch = offset as usize..offset as usize;
+        Ok(())
     }
 
     fn counts(&self) -> SourceCounts {

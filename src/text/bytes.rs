@@ -4,7 +4,7 @@
 //! is asked first whether something lies ready. What was read waits in one contiguous buffer until
 //! it is consumed; how far the buffer grows is decided by the reader, who bounds its records.
 
-use crate::source::SourceError;
+use crate::source::{CHECKED_BYTES, SourceError, check_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, fstat, seek};
 use rustix::io::Errno;
@@ -52,6 +52,22 @@ struct RegularFile {
 }
 
 impl RegularFile {
+    /// A hash of what lies before a place.
+    fn check(&self, offset: u64) -> io::Result<u64> {
+        let mut bytes = [0; CHECKED_BYTES];
+        let length = offset.min(CHECKED_BYTES as u64) as usize;
+        let mut have = 0;
+        while have < length {
+            let at = offset - (length - have) as u64;
+            match rustix::io::pread(&self.fd, &mut bytes[have..length], at) {
+                Err(Errno::INTR) => {}
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => have += read?,
+            }
+        }
+        Ok(check_of(offset, &bytes[..length]))
+    }
+
     fn read(&mut self, into: &mut [u8]) -> io::Result<Chunk> {
         let bytes = read_retrying(&self.fd, into)?;
         self.position += bytes as u64;
@@ -203,6 +219,33 @@ impl ByteInput {
 
     pub(crate) const fn bytes_total(&self) -> Option<u64> {
         self.bytes_total
+    }
+
+    /// Whether the input can be read again from any place.
+    pub(crate) const fn can_seek(&self) -> bool {
+        matches!(self.origin, Origin::File(_))
+    }
+
+    /// Where the available bytes begin in a regular file, and a hash of what lies before.
+    pub(crate) fn place(&self) -> io::Result<Option<(u64, u64)>> {
+        let Origin::File(file) = &self.origin else { return Ok(None) };
+        let offset = file.position - (self.end - self.start) as u64;
+        Ok(Some((offset, file.check(offset)?)))
+    }
+
+    /// Goes on at a place that [`Self::place`] said of the same file. `false` when what lies
+    /// before it is not what it was.
+    pub(crate) fn go_to(&mut self, offset: u64, check: u64) -> io::Result<bool> {
+        let Origin::File(file) = &mut self.origin else { return Ok(false) };
+        let size = u64::try_from(fstat(&file.fd)?.st_size).unwrap_or(0);
+        if offset > size || file.check(offset)? != check {
+            return Ok(false);
+        }
+        seek(&file.fd, SeekFrom::Start(offset))?;
+        file.position = offset;
+        (self.start, self.end, self.ended, self.is_past_mark) = (0, 0, false, true);
+        self.bytes_read = offset;
+        Ok(true)
     }
 
     /// Whether the end was seen: what is available is the last.

@@ -206,6 +206,10 @@ impl Records for CsvRecords {
         }
     }
 
+    fn is_at_record(&self) -> bool {
+        self.state != State::Skipping
+    }
+
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
         let raw = if self.is_quoted { self.quoted.unescaped() } else { record };

@@ -263,6 +263,10 @@ impl Records for JsonRecords {
         }
     }
 
+    fn is_at_record(&self) -> bool {
+        !matches!(self.state, State::Skipping)
+    }
+
     #[inline]
     fn cells<'a>(&'a self, record: &'a [u8]) -> Cells<'a> {
         Cells { spans: &self.spans, raw: record, unescaped: &self.unescaped, typed: true }

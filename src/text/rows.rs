@@ -13,7 +13,7 @@ use super::timestamp::TimestampReader;
 use crate::limits;
 use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema};
 use crate::record::{push_bare_key_part, push_key_part};
-use crate::source::{Polled, Source, SourceCounts, SourceError};
+use crate::source::{Polled, Source, SourceCounts, SourceError, SourcePosition, changed};
 use crate::time::EventTime;
 use std::fmt;
 use std::sync::Arc;
@@ -106,6 +106,10 @@ impl<R: Records> TextSource<R> {
         let rows = ColumnRows::new(schema_of(&plan));
         let (line, malformed, times) = (1, 0, Times::default());
         Self { input, records, plan, reader, rows, line, malformed, times, observer }
+    }
+
+    fn failed(&self, error: std::io::Error) -> SourceError {
+        SourceError::Io { name: self.input.name().to_owned(), error }
     }
 
     /// One record into one row, or what is wrong with it.
@@ -342,6 +346,33 @@ impl<R: Records> Source<Columns> for TextSource<R> {
 
     fn name(&self) -> &str {
         self.input.name()
+    }
+
+    fn can_resume(&self) -> bool {
+        self.input.can_seek()
+    }
+
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        if !self.records.is_at_record() || !self.records.knows_columns() {
+            return Ok(None);
+        }
+        let place = self.input.place().map_err(|error| self.failed(error))?;
+        let (line, malformed) = (self.line, self.malformed);
+        Ok(place.map(|(offset, check)| SourcePosition { offset, line, malformed, check }))
+    }
+
+    fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        while !self.records.knows_columns() && !self.input.has_ended() {
+            if self.step()?.is_none() {
+                self.input.fill()?;
+            }
+        }
+        let SourcePosition { offset, line, malformed, check } = position;
+        if !self.input.go_to(offset, check).map_err(|error| self.failed(error))? {
+            return Err(changed(self.input.name(), offset, "byte"));
+        }
+        (self.line, self.malformed, self.times.readable) = (line, malformed, true);
+        Ok(())
     }
 
     fn counts(&self) -> SourceCounts {
