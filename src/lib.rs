@@ -53,6 +53,7 @@ pub mod ring;
 pub mod shard;
 pub mod sink;
 pub mod source;
+pub mod state;
 mod sync;
 #[cfg(feature = "text")]
 pub mod text;

@@ -42,6 +42,9 @@ pub const COMBINED_SLICES_MAX: usize = 1 << 10;
 /// Bytes of folded slices from which on a source sends all of them.
 pub const COMBINED_BYTES_MAX: usize = 16 << 20;
 
+/// Records after which a source lets the shards' logs know where it stands: so many at most are
+/// read again by the next run.
+pub const POSITION_RECORDS: u64 = 1 << 16;
 /// Bytes of the first segment that a run appends to a log. Each one after it has four times as
 /// many, up to [`SEGMENT_BYTES_MAX`].
 pub const SEGMENT_BYTES_FIRST: usize = 1 << 20;

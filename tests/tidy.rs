@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cpu", &["sync", "time"]),
     ("metrics", &["sync", "time"]),
     ("log", &["frame", "record", "time", "limits"]),
+    ("state", &["log", "record", "limits"]),
     // Floor 1, east wing: meaning. Nothing here has heard of a thread or a file.
     ("aggregate", &["record", "time"]),
     ("window", &["aggregate", "frame", "record", "time", "limits", "hint"]),
@@ -46,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "shard",
         &[
+            "log",
             "sink",
             "exchange",
             "source",
@@ -66,6 +68,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "engine",
         &[
             "shard",
+            "state",
+            "log",
             "sink",
             "exchange",
             "source",

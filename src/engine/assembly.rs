@@ -1,6 +1,7 @@
 //! Assembly: lanes, intakes, shards and sinks are made and joined.
 
 use super::core::{Core, CoreDuty};
+use super::durable::{Durable, Resumption};
 use super::sinks::{OpenSink, SinkPlan};
 use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
@@ -13,9 +14,10 @@ use crate::frame::Extras;
 use crate::limits::{PARTITIONS_MAX, RECORD_BYTES_MAX, SHARDS_MAX};
 use crate::metrics::{LaneMeter, MeterBoard};
 use crate::operator::Stage;
-use crate::record::{KeyKind, Schema, ShardIndex};
+use crate::record::{KeyKind, RouteHasher, Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Combining, Intake, IntakeParts, Shard, ShardParts};
+use crate::state::StateError;
 use crate::time::{Clock, SystemClock};
 use crate::window::{StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
@@ -59,6 +61,49 @@ where
     }
 }
 
+impl<S, P, A, M> Plan<S, P, A, M>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+{
+    /// Opens the state directory, where there is to be one.
+    fn bring_back(&self) -> Result<Option<Durable>, OpenError> {
+        let Some(state) = self.pipeline.state.clone() else { return Ok(None) };
+        let sources = &self.pipeline.stream.sources;
+        if let Some(source) = sources.iter().find(|source| !source.can_resume()) {
+            let name = source.name().to_owned();
+            return Err(StateError::CannotResume { name }.into());
+        }
+        let parties = (self.shards, sources.len());
+        Durable::bring_back(state, self.described(), parties).map(Some)
+    }
+
+    /// What the engine itself can say of a pipeline that its state depends on.
+    fn described(&self) -> Vec<(String, String)> {
+        let Pipeline { stream, spec, hasher, .. } = &self.pipeline;
+        let rules = &stream.rules;
+        let out = stream.stage.out(&stream.schema);
+        let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| format!("{rule:?}"));
+        let idle = rules.idle_after.map_or_else(|| "never".to_owned(), |span| span.to_string());
+        let row = (out.stride_words(), <<P::Out as Schema>::Key as KeyKind>::words());
+        let lines = [
+            ("shards", self.shards.to_string()),
+            ("sources", stream.sources.len().to_string()),
+            ("routing hash", format!("xxh3 {} seed {:016x}", RouteHasher::VERSION, hasher.seed())),
+            ("windows", format!("{spec:?}")),
+            ("out-of-orderness", rules.out_of_order.to_string()),
+            ("tick", rules.tick.to_string()),
+            ("idle after", idle),
+            ("idle advance", rules.idle_advance.to_string()),
+            ("jump rule", jump),
+            ("words of row and key", format!("{row:?}")),
+            ("bytes of a partial", size_of::<A::Partial>().to_string()),
+        ];
+        lines.into_iter().map(|(what, value)| (what.to_owned(), value)).collect()
+    }
+}
+
 /// One source's or one shard's ends of the lanes.
 type Starts = Vec<(LaneStart, Arc<LaneMeter>)>;
 type Ends = Vec<(LaneEnd, Arc<LaneMeter>)>;
@@ -95,6 +140,7 @@ where
     A: Aggregate<<P::Out as Schema>::Row>,
     M: OpenSink<P::Out, A>,
 {
+    let durable = plan.bring_back()?;
     let Plan { pipeline, shards, threads } = plan;
     let Pipeline {
         stream, spec, aggregate, sink, live_keys_max, combining, hasher, settings, ..
@@ -116,6 +162,11 @@ where
     let stop = StopSignal::new();
     let tick = stream.rules.tick;
     let mut cores: Vec<Core<S, P, A, M::Sink>> = Vec::new();
+    let (state, journals, resumptions) = match durable {
+        Some(Durable { directory, journals, sources }) => (Some(directory), journals, sources),
+        None => (None, Vec::new(), Vec::new()),
+    };
+    let mut journals = journals.into_iter();
     for ((shard, ends), sink) in (0..).zip(ends).zip(sinks) {
         let index = usize::from(shard);
         let limits = StoreLimits { live_keys_max, ..StoreLimits::default() };
@@ -131,7 +182,7 @@ where
         };
         cores.push(Core {
             intakes: Vec::new(),
-            shard: Shard::new(parts),
+            shard: Shard::new(parts, journals.next()),
             shard_meter: board.shard(index),
             locals: Vec::new(),
             clock,
@@ -144,10 +195,13 @@ where
         false => Extras::NONE,
     };
     let routing = Routing { partition: 0, hasher, extras };
+    // What a source folds depends on when it waited: another run would fold otherwise.
+    let combining = if state.is_some() { Combining::Never } else { combining };
     let windows = (spec, aggregate, combining);
-    place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board));
+    let resumptions = state.is_some().then_some(&resumptions[..]);
+    place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board), resumptions)?;
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
-    Ok(M::opened(Engine { cores, bells: thread_bells, board, stop, settings }, handle))
+    Ok(M::opened(Engine { cores, bells: thread_bells, board, stop, settings, state }, handle))
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.
@@ -157,7 +211,9 @@ fn place_sources<S, P, A, R>(
     (spec, aggregate, combining): (WindowSpec, A, Combining),
     (starts, routing): (Vec<Starts>, Routing),
     (bells, board): (&[Bell], &MeterBoard),
-) where
+    resumptions: Option<&[Resumption]>,
+) -> Result<(), OpenError>
+where
     S: Schema,
     P: Stage<S> + Clone,
     A: Aggregate<<P::Out as Schema>::Row>,
@@ -181,9 +237,15 @@ fn place_sources<S, P, A, R>(
             partition,
             meter: board.source(index),
             observer: stream.observer.clone(),
+            journaled: resumptions.is_some(),
         };
+        let mut intake = Intake::new(parts);
+        if let Some(Resumption { place, ended }) = resumptions.and_then(|all| all.get(index)) {
+            intake.resume(place, *ended)?;
+        }
         let core = &mut cores[home];
-        core.intakes.push((Intake::new(parts), board.source(index)));
+        core.intakes.push((intake, board.source(index)));
         core.locals.push(LocalRing::new(words, FRAME_WORDS_MAX));
     }
+    Ok(())
 }

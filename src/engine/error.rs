@@ -4,6 +4,7 @@ use crate::cpu::IoUringRefusal;
 use crate::limits;
 use crate::shard::ShardError;
 use crate::source::SourceError;
+use crate::state::StateError;
 
 /// Why a pipeline does not open. Nothing runs and nothing is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,12 @@ pub enum OpenError {
         /// Bytes of a row.
         bytes: usize,
     },
+    /// The state directory can not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A source can not go on where an earlier run stood.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A result that fits no frame.
     #[error(
         "a key and its aggregate of {bytes} bytes are longer than the {max} that a frame takes; \

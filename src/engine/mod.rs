@@ -8,6 +8,7 @@
 mod assembly;
 mod core;
 mod crew;
+mod durable;
 mod error;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 mod executors;
@@ -27,6 +28,7 @@ use self::core::CoreDuty;
 use crate::cpu::{Bell, IdlePolicy, Placement, StopReason, StopSignal};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::Progress;
+use crate::state::StateDirectory;
 use std::sync::Arc;
 
 /// An engine that is assembled and has not run yet.
@@ -39,6 +41,7 @@ pub struct Engine {
     board: Arc<MeterBoard>,
     stop: StopSignal,
     settings: EngineSettings,
+    state: Option<Arc<StateDirectory>>,
 }
 
 /// What an engine is run with.
@@ -86,6 +89,11 @@ impl Engine {
     /// [`Progress::Finished`].
     pub fn stop(&self) {
         self.stop.raise(StopReason::Requested);
+    }
+
+    /// The state directory, where there is one. It stays locked as long as anyone has it.
+    pub fn state(&self) -> Option<&Arc<StateDirectory>> {
+        self.state.as_ref()
     }
 
     /// What has been counted so far.

@@ -6,6 +6,7 @@ use super::{Engine, EngineError, threads};
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopReason, StopSignal, Topology, pin_current_thread};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::ShardError;
+use crate::state::StateDirectory;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -19,6 +20,8 @@ pub struct Running {
     stopper: Stopper,
     board: Arc<MeterBoard>,
     choice: RuntimeChoice,
+    /// Keeps the state directory locked.
+    _state: Option<Arc<StateDirectory>>,
 }
 
 /// Tells a running engine to stop. Clones tell the same engine; any thread may.
@@ -71,13 +74,14 @@ impl Drop for Announcement {
 }
 
 pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
-    let Engine { cores, bells, board, stop, settings } = engine;
+    let Engine { cores, bells, board, stop, settings, state } = engine;
     let mut choice =
         RuntimeChoice::choose(settings.runtime).map_err(EngineError::RuntimeRefused)?;
     let topology = Topology::detect();
     let stopper = Stopper { stop, bells };
     let (started, starts) = mpsc::channel();
-    let mut running = Running { threads: Vec::new(), stopper, board, choice: choice.clone() };
+    let (threads, first_choice) = (Vec::new(), choice.clone());
+    let mut running = Running { threads, stopper, board, choice: first_choice, _state: state };
     let threads = running.stopper.bells.len();
     for (thread, crew) in crew::divide(cores, threads).into_iter().enumerate() {
         let start = Start {

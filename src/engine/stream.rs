@@ -12,6 +12,7 @@ use crate::record::{KeyKind, Record, RouteHasher, Schema, Typed};
 use crate::shard::{Combining, DeadLetter, DeadLetterObserver, JumpRule, TimeRules};
 use crate::sink::{LateRecord, WindowResult};
 use crate::source::Source;
+use crate::state::State;
 use crate::time::Span;
 use crate::window::WindowSpec;
 use std::sync::Arc;
@@ -226,6 +227,7 @@ where
                 placement: Placement::default(),
                 idle: IdlePolicy::default(),
             },
+            state: None,
         }
     }
 }
@@ -242,6 +244,7 @@ pub struct Pipeline<S: Schema, P, A, M> {
     pub(super) combining: Combining,
     pub(super) hasher: RouteHasher,
     pub(super) settings: EngineSettings,
+    pub(super) state: Option<State>,
 }
 
 impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
@@ -262,6 +265,7 @@ impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
             combining: self.combining,
             hasher: self.hasher,
             settings: self.settings,
+            state: self.state,
         }
     }
 }
@@ -302,6 +306,16 @@ where
     #[must_use]
     pub fn combining(mut self, combining: Combining) -> Self {
         self.combining = combining;
+        self
+    }
+
+    /// Keeps what the shards take in a state directory, so that a run that ended, however it
+    /// ended, is gone on with by the next one: what comes out of both together is what one run
+    /// would have given, results of the first run coming again with the same shard and sequence.
+    /// Needs sources that can be read again. Records are not folded before they are sent then.
+    #[must_use]
+    pub fn state(mut self, state: State) -> Self {
+        self.state = Some(state);
         self
     }
 

@@ -80,6 +80,11 @@ impl Inbox {
         }
     }
 
+    /// Counts records of a lane that were taken in an earlier run.
+    pub fn note_earlier(&self, lane: usize, records: u64) {
+        self.lanes[lane].meter.received.add(records);
+    }
+
     /// Says where a lane stands: its watermark, and whether it is idle.
     #[inline]
     pub fn note(&self, lane: usize, watermark: Watermark, idle: bool) {

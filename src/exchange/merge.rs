@@ -60,6 +60,16 @@ impl WatermarkMerge {
         self.merged
     }
 
+    /// Another run goes on: its clock is another one.
+    pub fn begin_run(&mut self) {
+        self.all_idle = None;
+    }
+
+    /// The watermark of a lane.
+    pub fn watermark_of(&self, lane: usize) -> Watermark {
+        self.lanes[lane].watermark
+    }
+
     /// Whether every lane is done.
     pub fn is_done(&self) -> bool {
         self.lanes.iter().all(|lane| lane.state == LaneState::Done)

@@ -143,6 +143,43 @@ impl Router {
         }
     }
 
+    /// Rows that each lane has been sent.
+    pub fn lane_rows(&self) -> impl Iterator<Item = u64> {
+        self.lanes.iter().map(|lane| lane.rows)
+    }
+
+    /// Goes on where each lane had been sent so many rows.
+    pub fn resume(&mut self, lane_rows: &[u64]) {
+        for (lane, rows) in self.lanes.iter_mut().zip(lane_rows) {
+            lane.rows = *rows;
+            lane.meter.routed.set(*rows);
+        }
+    }
+
+    /// Sends every lane where the source stands: one row, which is none of the lane's. `false`
+    /// when a lane is full; nothing has been sent then.
+    pub fn position(
+        &mut self,
+        local: Option<&mut LocalRing<u64>>,
+        watermark: Watermark,
+        row: &[u64],
+    ) -> bool {
+        let header = FrameHeader::new(FrameKind::Position, watermark);
+        let Some(round) = self.open_with(local, header, row.len(), Extras::NONE) else {
+            return false;
+        };
+        let Round { mut lanes, spare, .. } = round;
+        for OpenLane { mut writer, bell, meter, .. } in lanes.drain(..) {
+            writer.push_with(|words, _| words.copy_from_slice(row));
+            let (claim, _, words) = writer.finish(watermark, 0);
+            meter.sent_bytes.add(words as u64 * 8);
+            claim.commit(words);
+            bell.inspect(|bell| bell.ring());
+        }
+        *spare = reuse(lanes);
+        true
+    }
+
     /// Whether a shard has gone: its end of the lane is dropped.
     pub fn is_abandoned(&self) -> bool {
         self.lanes.iter().any(|lane| match &lane.start {

@@ -119,7 +119,8 @@ impl Extras {
     /// One `u32` a row: how far the row's source sequence is past the header's.
     pub const SOURCE_SEQUENCE: Self = Self(4);
 
-    const ALL: [(Self, usize); 3] =
+    /// All columns, in the order in which they stand, and the bytes that each takes of a row.
+    pub(super) const COLUMNS: [(Self, usize); 3] =
         [(Self::OPERATION, 1), (Self::ROW_WATERMARK, 4), (Self::SOURCE_SEQUENCE, 4)];
 
     /// Both.
@@ -137,9 +138,9 @@ impl Extras {
     /// Words that the columns take for `rows` rows.
     pub const fn words(self, rows: usize) -> usize {
         let (mut words, mut at) = (0, 0);
-        while at < Self::ALL.len() {
-            if self.has(Self::ALL[at].0) {
-                words += (rows * Self::ALL[at].1).div_ceil(8);
+        while at < Self::COLUMNS.len() {
+            if self.has(Self::COLUMNS[at].0) {
+                words += (rows * Self::COLUMNS[at].1).div_ceil(8);
             }
             at += 1;
         }

@@ -153,6 +153,32 @@ impl<'a> Frame<'a> {
         self.column(Extras::OPERATION, 1)
     }
 
+    /// The same frame without its first rows, as its words.
+    ///
+    /// # Panics
+    /// When it has fewer rows.
+    pub fn without_first(&self, rows: usize) -> Vec<u64> {
+        let (header, all) = (self.header(), self.header().count as usize);
+        let left = all.checked_sub(rows).expect("a frame has the rows that are left out");
+        let mut words = self.words[..HEADER_WORDS].to_vec();
+        words.extend_from_slice(&self.rows()[rows * usize::from(header.stride)..]);
+        for (column, bytes_each) in Extras::COLUMNS {
+            if let Some(bytes) = self.column(column, bytes_each) {
+                let start = words.len();
+                words.resize(start + (left * bytes_each).div_ceil(8), 0);
+                let into: &mut [u8] = bytemuck::cast_slice_mut(&mut words[start..]);
+                into[..left * bytes_each].copy_from_slice(&bytes[rows * bytes_each..]);
+            }
+        }
+        words.extend_from_slice(bytemuck::cast_slice(self.heap()));
+        let length = size_of_val(&words[..]) as u32;
+        let trimmed = &mut bytemuck::cast_slice_mut::<u64, FrameHeader>(&mut words[..8])[0];
+        trimmed.length = length;
+        trimmed.count = left as u32;
+        trimmed.lane_sequence += rows as u64;
+        words
+    }
+
     /// The source sequence of row `index`.
     #[inline]
     pub fn source_sequence(&self, index: usize) -> SourceSequence {

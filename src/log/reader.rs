@@ -26,6 +26,8 @@ pub struct Entry<'a> {
     pub sequence: EntrySequence,
     /// Where it lies.
     pub position: LogPosition,
+    /// The number of the run that wrote it.
+    pub epoch: u64,
     /// What it is.
     pub frame: Frame<'a>,
 }
@@ -146,7 +148,12 @@ impl<B: Backing> LogReader<B> {
         self.end.next = *due;
         let frame = Frame::trusted(&open.words[words]);
         open.offset += size_of_val(frame.words()) as u64;
-        Ok(Some(Entry { sequence, position, frame }))
+        Ok(Some(Entry { sequence, position, epoch: open.header.epoch, frame }))
+    }
+
+    /// The number of the entry that comes next.
+    pub fn sequence(&self) -> EntrySequence {
+        self.end.next
     }
 
     /// Where the log ends. Read it to its end first.

@@ -3,11 +3,12 @@
 
 use super::combining::{Combining, LocalFold};
 use super::jump::{Held, JumpGate, JumpRule};
+use super::place::{IntakePlace, Standing};
 use super::progress::Progress;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Round, Router};
 use crate::frame::{FrameKind, Stamp};
-use crate::limits::{BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, POSITION_RECORDS, RECORD_BYTES_MAX};
 use crate::metrics::SourceMeter;
 use crate::operator::{Applied, Stage};
 use crate::record::{KeyKind, Schema, SourceSequence};
@@ -113,6 +114,9 @@ pub struct Intake<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> {
     tally: Tally,
     meter: Arc<SourceMeter>,
     observer: Option<DeadLetterObserver>,
+    journaled: bool,
+    /// Records read when the shards last heard where the source stands.
+    told: u64,
 }
 
 /// What an intake is made of.
@@ -142,6 +146,9 @@ pub struct IntakeParts<S: Schema, P: Stage<S>, A> {
     pub meter: Arc<SourceMeter>,
     /// Who is told of dead letters.
     pub observer: Option<DeadLetterObserver>,
+    /// Whether the shards write down what they take, so that they are to hear where the source
+    /// stands.
+    pub journaled: bool,
 }
 
 impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> std::fmt::Debug for Intake<S, P, A> {
@@ -188,6 +195,8 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             tally: Tally::default(),
             meter: parts.meter,
             observer: parts.observer,
+            journaled: parts.journaled,
+            told: 0,
         }
     }
 
@@ -202,6 +211,9 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         stopping: bool,
     ) -> Result<Progress, SourceError> {
         if self.state == State::Reading && !self.has_rows() && !self.fold.is_flushing() {
+            if !self.tell_place(local.as_deref_mut(), POSITION_RECORDS)? {
+                return Ok(Progress::Blocked);
+            }
             if stopping {
                 self.state = State::Ending(FrameKind::Stopped);
             } else if let Some(progress) = self.poll(local.as_deref_mut(), clock)? {
@@ -211,12 +223,67 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         let progress = match self.state {
             State::Finished => Progress::Finished,
             State::Ending(kind) if !self.has_rows() && self.fold.is_empty() => {
-                self.end(local, kind)
+                match self.tell_place(local.as_deref_mut(), 1)? {
+                    true => self.end(local, kind),
+                    false => Progress::Blocked,
+                }
             }
             State::Reading | State::Ending(_) => self.route(local, clock),
         };
         self.settle();
         Ok(progress)
+    }
+
+    /// Lets the shards know where the source stands, once `records` were read since they last
+    /// heard. `false` when there is no room to say so.
+    fn tell_place(
+        &mut self,
+        local: Option<&mut LocalRing<u64>>,
+        records: u64,
+    ) -> Result<bool, SourceError> {
+        // What is held out is in no lane.
+        let is_due = self.journaled && self.tally.read - self.told >= records;
+        if !is_due || self.meter.held.get() != 0 {
+            return Ok(true);
+        }
+        let Some(source) = self.source.position()? else { return Ok(true) };
+        let Tally { read, routed, rows, filtered, dead } = self.tally;
+        let (max, has_max) = (self.max.unwrap_or(0), u64::from(self.max.is_some()));
+        let position = self.position;
+        let standing =
+            Standing { source, position, max, has_max, read, routed, rows, filtered, dead };
+        let place = IntakePlace { standing, lane_rows: self.router.lane_rows().collect() };
+        if !self.router.position(local, self.watermark(), &place.words()) {
+            return Ok(false);
+        }
+        self.told = read;
+        Ok(true)
+    }
+
+    /// Goes on where an earlier run stood; `ended` if its source had ended by then.
+    ///
+    /// # Errors
+    /// When the source is not what it was.
+    pub fn resume(&mut self, place: &IntakePlace, ended: bool) -> Result<(), SourceError> {
+        let standing = place.standing;
+        if ended {
+            self.state = State::Finished;
+        } else if place != &IntakePlace::default() {
+            self.source.resume(standing.source)?;
+        }
+        let Standing { position, read, routed, rows, filtered, dead, .. } = standing;
+        self.tally = Tally { read, routed, rows, filtered, dead };
+        (self.position, self.told) = (position, read);
+        self.max = (standing.has_max != 0).then_some(standing.max);
+        self.router.resume(&place.lane_rows);
+        if let Some(gate) = &self.gate {
+            self.jump_limit = gate.limit(self.max);
+        }
+        if self.max.is_some() {
+            self.set_cut();
+        }
+        self.settle();
+        Ok(())
     }
 
     fn has_rows(&self) -> bool {
@@ -226,7 +293,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     /// Polls the source. `None` when there are rows to route or an end to send.
     fn poll(
         &mut self,
-        local: Option<&mut LocalRing<u64>>,
+        mut local: Option<&mut LocalRing<u64>>,
         clock: &impl Clock,
     ) -> Result<Option<Progress>, SourceError> {
         (self.rows, self.next) = (0, 0);
@@ -240,7 +307,10 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
                 (self.pending_since, self.idle_told) = (None, None);
                 Ok(None)
             }
-            Polled::Pending => Ok(Some(self.pending(local, clock, Progress::Idle))),
+            Polled::Pending => {
+                self.tell_place(local.as_deref_mut(), 1)?;
+                Ok(Some(self.pending(local, clock, Progress::Idle)))
+            }
             Polled::End => {
                 self.end_of_input();
                 Ok(None)

@@ -13,12 +13,16 @@
 
 mod combining;
 mod intake;
+mod journal;
 mod jump;
+mod place;
 mod progress;
 mod step;
 
 pub use combining::Combining;
 pub use intake::{DeadLetter, DeadLetterObserver, Intake, IntakeParts, TimeRules};
+pub use journal::{Journal, JournalParts};
 pub use jump::JumpRule;
+pub use place::IntakePlace;
 pub use progress::Progress;
 pub use step::{Shard, ShardError, ShardParts};

@@ -1,12 +1,14 @@
 //! The shard's step: the hot path from a frame to a result.
 
+use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Inbox, WatermarkMerge};
-use crate::frame::FrameKind;
+use crate::frame::{Frame, FrameKind};
 use crate::limits::{
     FRAMES_PER_LANE_STEP, RESULTS_AFTER_STOP, RESULTS_PER_STEP, WINDOWS_AFTER_STOP,
 };
+use crate::log::LogError;
 use crate::metrics::{LatencyWriter, ShardMeter};
 use crate::record::{Schema, ShardIndex};
 use crate::ring::LocalRing;
@@ -34,6 +36,14 @@ pub enum ShardError {
         shard: ShardIndex,
         /// Which lane.
         lane: usize,
+    },
+    /// The log can not be read or written.
+    #[error("shard {}: {error}", shard.0)]
+    Log {
+        /// Which shard.
+        shard: ShardIndex,
+        /// What is wrong with it.
+        error: LogError,
     },
     /// A source went away without a last word.
     #[error("shard {}: the source of lane {lane} went away without an end", shard.0)]
@@ -68,6 +78,7 @@ pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
 /// One shard: lanes in, windows, results out.
 pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
     parts: ShardParts<S, A, R>,
+    journal: Option<Journal>,
     /// Which lane the next step begins with, so that none is favoured.
     first_lane: usize,
     /// Whether a source stopped before its end: what is open then comes out as interrupted.
@@ -109,10 +120,11 @@ where
     A: Aggregate<S::Row>,
     R: ResultSink<S, A>,
 {
-    /// A shard that has seen nothing yet.
-    pub fn new(parts: ShardParts<S, A, R>) -> Self {
+    /// A shard that has seen nothing yet. With a journal, it begins with what the journal holds.
+    pub fn new(parts: ShardParts<S, A, R>, journal: Option<Journal>) -> Self {
         Self {
             parts,
+            journal,
             first_lane: 0,
             interrupted: false,
             unlocked: None,
@@ -140,6 +152,9 @@ where
             Drained::NoRoom => return Ok(Progress::Blocked),
             Drained::Some => return Ok(Progress::Worked),
         }
+        if self.journal.as_ref().is_some_and(Journal::is_replaying) {
+            return self.replay(clock, stopping);
+        }
         let lanes = self.parts.inbox.lanes();
         let mut worked = false;
         for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
@@ -154,7 +169,7 @@ where
             }
         }
         self.first_lane = (self.first_lane + 1) % lanes.max(1);
-        if self.parts.merge.is_done() && self.parts.sink.finish() {
+        if (0..lanes).all(|lane| self.is_closed(lane)) && self.parts.sink.finish() {
             self.finished = true;
             self.parts.latency.publish_last();
             return Ok(Progress::Worked);
@@ -172,52 +187,57 @@ where
         lane: usize,
         locals: &mut [LocalRing<u64>],
     ) -> Result<bool, ShardError> {
-        let ShardParts { index, inbox, merge, store, schema, sink, meter, .. } = &mut self.parts;
-        let shard = *index;
+        let (inbox, mut operators) = self.parts.split();
         let Some(frame) = inbox.front(lane, locals) else {
             return Ok(false);
         };
         let words = frame.words().len();
         let header = frame.header();
-        let mut records = 0;
-        let moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
-            FrameKind::Records => {
-                let judged_by = merge.judge(lane, header.watermark());
-                let late = &mut |late: LateRow<'_, S::Row>| sink.late(schema, &late);
-                let added = store
-                    .add_frame(schema, frame, judged_by, late)
-                    .map_err(|error| ShardError::Store { shard, error })?;
-                records = u64::from(header.count);
-                note_added(meter, records, added);
-                merge.observe(lane, header.advances())
-            }
-            FrameKind::Partials => {
-                let judged_by = merge.judge(lane, header.watermark());
-                let added = store
-                    .add_partials(frame, judged_by)
-                    .map_err(|error| ShardError::Store { shard, error })?;
-                records = added.counted;
-                note_added(meter, records, added);
-                merge.observe(lane, header.advances())
-            }
-            FrameKind::Watermark => merge.observe(lane, header.advances()),
-            FrameKind::Position | FrameKind::Synced => None,
-            FrameKind::Idle => merge.idle(lane, MonotonicNanos(header.stamp)),
-            FrameKind::End => merge.done(lane),
-            FrameKind::Stopped => {
-                self.interrupted = true;
-                merge.done(lane)
-            }
-        };
-        let stamp = header.stamp;
         let (advances, is_idle) = (header.advances(), header.kind() == Some(FrameKind::Idle));
-        inbox.release(lane, words, records, locals);
+        let applied = match &mut self.journal {
+            Some(journal) => operators.apply_new(journal, lane, frame)?,
+            None => operators.apply(lane, frame)?,
+        };
+        inbox.release(lane, words, applied.records, locals);
         inbox.note(lane, advances, is_idle);
-        meter.frames.add(1);
-        if let Some(watermark) = moved {
-            self.advance(watermark, stamp);
+        self.parts.meter.frames.add(1);
+        self.interrupted |= applied.interrupted;
+        if let Some(watermark) = applied.moved {
+            self.advance(watermark, applied.stamp);
         }
         Ok(true)
+    }
+
+    /// Takes again what earlier runs took, a step's worth.
+    fn replay(&mut self, clock: &impl Clock, stopping: bool) -> Result<Progress, ShardError> {
+        for _ in 0..FRAMES_PER_LANE_STEP {
+            let Some(journal) = &mut self.journal else { break };
+            let Some(Replayed { lane, frame, begins_run }) = journal.replay()? else {
+                self.parts.merge.begin_run();
+                break;
+            };
+            let (inbox, mut operators) = self.parts.split();
+            if begins_run {
+                operators.merge.begin_run();
+            }
+            let applied = operators.apply(lane, frame)?;
+            inbox.note_earlier(lane, applied.records);
+            if let Some(watermark) = applied.moved {
+                self.advance(watermark, 0);
+            }
+            if self.drain(clock, stopping) != Drained::All {
+                break;
+            }
+        }
+        Ok(Progress::Worked)
+    }
+
+    /// Whether a lane will bring nothing more.
+    fn is_closed(&self, lane: usize) -> bool {
+        match &self.journal {
+            Some(journal) => journal.is_closed(lane),
+            None => self.parts.merge.is_lane_done(lane),
+        }
     }
 
     /// The merged watermark moved: windows may close.
@@ -294,12 +314,102 @@ where
 
     fn look_for_lost_sources(&mut self) -> Result<(), ShardError> {
         let shard = self.parts.index;
-        let Self { parts: ShardParts { inbox, merge, .. }, .. } = self;
-        match (0..inbox.lanes())
-            .find(|lane| !merge.is_lane_done(*lane) && inbox.is_abandoned(*lane))
-        {
+        let lost = (0..self.parts.inbox.lanes())
+            .find(|lane| !self.is_closed(*lane) && self.parts.inbox.is_abandoned(*lane));
+        match lost {
             Some(lane) => Err(ShardError::SourceGone { shard, lane }),
             None => Ok(()),
+        }
+    }
+}
+
+/// What a frame changes, borrowed apart from the lanes that it lies in.
+struct Operators<'p, S: Schema, A: Aggregate<S::Row>, R> {
+    shard: ShardIndex,
+    schema: &'p S,
+    merge: &'p mut WatermarkMerge,
+    store: &'p mut WindowStore<S::Key, A, S::Row>,
+    sink: &'p mut R,
+    meter: &'p ShardMeter,
+}
+
+/// What a frame came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Applied {
+    /// Records that its rows stood for.
+    records: u64,
+    /// The merged watermark, when it moved.
+    moved: Option<Watermark>,
+    /// When the frame was sent.
+    stamp: u64,
+    /// Whether its source stopped before its end.
+    interrupted: bool,
+}
+
+impl<S: Schema, A: Aggregate<S::Row>, R> ShardParts<S, A, R> {
+    fn split(&mut self) -> (&mut Inbox, Operators<'_, S, A, R>) {
+        let Self { index, inbox, merge, store, schema, sink, meter, .. } = self;
+        (inbox, Operators { shard: *index, schema, merge, store, sink, meter })
+    }
+}
+
+impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> Operators<'_, S, A, R> {
+    /// Takes a frame.
+    fn apply(&mut self, lane: usize, frame: Frame<'_>) -> Result<Applied, ShardError> {
+        let Self { shard, schema, merge, store, sink, meter } = self;
+        let shard = *shard;
+        let header = frame.header();
+        let mut applied = Applied { stamp: header.stamp, ..Applied::default() };
+        applied.moved = match header.kind().ok_or(ShardError::UnknownFrame { shard, lane })? {
+            FrameKind::Records => {
+                let judged_by = merge.judge(lane, header.watermark());
+                let late = &mut |late: LateRow<'_, S::Row>| sink.late(schema, &late);
+                let added = store
+                    .add_frame(*schema, frame, judged_by, late)
+                    .map_err(|error| ShardError::Store { shard, error })?;
+                applied.records = u64::from(header.count);
+                note_added(meter, applied.records, added);
+                merge.observe(lane, header.advances())
+            }
+            FrameKind::Partials => {
+                let judged_by = merge.judge(lane, header.watermark());
+                let added = store
+                    .add_partials(frame, judged_by)
+                    .map_err(|error| ShardError::Store { shard, error })?;
+                applied.records = added.counted;
+                note_added(meter, applied.records, added);
+                merge.observe(lane, header.advances())
+            }
+            FrameKind::Watermark => merge.observe(lane, header.advances()),
+            FrameKind::Position | FrameKind::Synced => None,
+            FrameKind::Idle => merge.idle(lane, MonotonicNanos(header.stamp)),
+            FrameKind::End => merge.done(lane),
+            FrameKind::Stopped => {
+                applied.interrupted = true;
+                merge.done(lane)
+            }
+        };
+        Ok(applied)
+    }
+
+    /// Writes down what is new of a frame, and takes that.
+    fn apply_new(
+        &mut self,
+        journal: &mut Journal,
+        lane: usize,
+        frame: Frame<'_>,
+    ) -> Result<Applied, ShardError> {
+        let is_done = self.merge.is_lane_done(lane);
+        match journal.admit((lane, is_done), self.merge.watermark_of(lane), frame) {
+            Admission::Nothing => Ok(Applied::default()),
+            Admission::Whole => {
+                journal.append(frame)?;
+                self.apply(lane, frame)
+            }
+            Admission::Part(words) => {
+                journal.append(Frame::trusted(&words))?;
+                self.apply(lane, Frame::trusted(&words))
+            }
         }
     }
 }

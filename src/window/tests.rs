@@ -509,7 +509,7 @@ fn keys_of_too_many_bytes_are_an_error_that_says_how_to_mend_it() {
             let row = Bytes { slice_start, records: 1, key: key.as_bytes(), partial };
             writer.push_with(|words, tail| row.lay(words, tail));
             writer.finish(Watermark::START, 0);
-            let frame = Frame::parse(&words, false).unwrap();
+            let frame = Frame::parse(&words, None).unwrap();
             store.add_partials(frame, Watermark::START).map(|_| ())
         })
     };

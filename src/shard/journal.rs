@@ -1,0 +1,160 @@
+//! A shard's journal: what the shard takes is written into its log first, and what an earlier run
+//! wrote is taken again before anything new.
+//!
+//! Rows are known again by their numbers in their lane, so a source may bring rows that the log
+//! already holds: they are passed over. A source's place is an entry too, the same in the log of
+//! every shard, and says how many rows each lane had by then.
+
+use super::ShardError;
+use crate::frame::{Frame, FrameHeader, FrameKind};
+use crate::log::{LogEnd, LogError, LogReader, LogWriter, MappedFiles, SegmentName, WriterStart};
+use crate::record::ShardIndex;
+use crate::time::Watermark;
+use std::sync::Arc;
+
+/// What a journal is made of.
+#[derive(Debug)]
+pub struct JournalParts {
+    /// Where the log lies.
+    pub files: Arc<MappedFiles>,
+    /// Where the log of earlier runs ends.
+    pub end: LogEnd,
+    /// What the log is told when this run begins; its segment and its next entry follow from
+    /// where the log ends.
+    pub start: WriterStart,
+    /// Rows of each lane that the log holds.
+    pub taken: Vec<u64>,
+    /// Lanes that bring nothing in this run: all shards have heard of their source's end.
+    pub closed: Vec<bool>,
+}
+
+/// What is to be done with a frame from a lane.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It is new, all of it.
+    Whole,
+    /// Some of it is; that is this frame.
+    Part(Vec<u64>),
+    /// Nothing of it is.
+    Nothing,
+}
+
+/// The log of a shard, from the shard's side.
+#[derive(Debug)]
+pub struct Journal {
+    parts: JournalParts,
+    replay: Option<LogReader<MappedFiles>>,
+    writer: Option<LogWriter<MappedFiles>>,
+    /// The run whose entries are being taken again.
+    epoch: Option<u64>,
+}
+
+/// An entry of an earlier run.
+#[derive(Debug)]
+pub(super) struct Replayed<'j> {
+    pub(super) lane: usize,
+    pub(super) frame: Frame<'j>,
+    /// Whether it is the first of its run.
+    pub(super) begins_run: bool,
+}
+
+impl Journal {
+    /// A journal that begins with what the log holds.
+    ///
+    /// # Errors
+    /// When the log can not be read.
+    pub fn open(parts: JournalParts) -> Result<Self, LogError> {
+        let shard = parts.start.segment.shard;
+        let identity = Some(parts.start.identity);
+        let replay = LogReader::open(Arc::clone(&parts.files), shard, identity)?;
+        Ok(Self { parts, replay: Some(replay), writer: None, epoch: None })
+    }
+
+    fn shard(&self) -> ShardIndex {
+        self.parts.start.segment.shard
+    }
+
+    /// The next entry of earlier runs; `None` once all were taken.
+    pub(super) fn replay(&mut self) -> Result<Option<Replayed<'_>>, ShardError> {
+        let shard = self.shard();
+        let failed = |error| ShardError::Log { shard, error };
+        let end = self.parts.end.next;
+        self.replay.take_if(|reader| reader.sequence() >= end);
+        let Some(reader) = &mut self.replay else { return Ok(None) };
+        let Some(entry) = reader.read().map_err(failed)? else { return Ok(None) };
+        let begins_run = self.epoch.replace(entry.epoch) != Some(entry.epoch);
+        let lane = usize::from(entry.frame.header().partition);
+        Ok(Some(Replayed { lane, frame: entry.frame, begins_run }))
+    }
+
+    /// Whether what earlier runs took is still being taken.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Looks at a frame from a lane that stands at `watermark`. Rows that the log holds are passed
+    /// over; what else the frame says is kept.
+    pub(super) fn admit(
+        &mut self,
+        (lane, is_done): (usize, bool),
+        watermark: Watermark,
+        frame: Frame<'_>,
+    ) -> Admission {
+        let header = frame.header();
+        if let Some(FrameKind::End | FrameKind::Stopped) = header.kind() {
+            self.parts.closed[lane] = true;
+        }
+        match header.kind() {
+            // The next run goes on from here.
+            Some(FrameKind::Stopped) => Admission::Nothing,
+            _ if is_done => Admission::Nothing,
+            Some(FrameKind::Records) => self.admit_rows(lane, watermark, frame),
+            Some(FrameKind::Watermark) if header.advances() <= watermark => Admission::Nothing,
+            _ => Admission::Whole,
+        }
+    }
+
+    fn admit_rows(&mut self, lane: usize, watermark: Watermark, frame: Frame<'_>) -> Admission {
+        let header = frame.header();
+        let (first, count) = (header.lane_sequence, u64::from(header.count));
+        let taken = &mut self.parts.taken[lane];
+        let known = taken.saturating_sub(first).min(count);
+        *taken = (*taken).max(first + count);
+        if known == 0 {
+            return Admission::Whole;
+        }
+        if known < count {
+            return Admission::Part(frame.without_first(known as usize));
+        }
+        if header.advances() <= watermark {
+            return Admission::Nothing;
+        }
+        let mut heard = FrameHeader::new(FrameKind::Watermark, header.advances());
+        heard.partition = header.partition;
+        heard.stamp = header.stamp;
+        Admission::Part(bytemuck::cast_slice(bytemuck::bytes_of(&heard)).to_vec())
+    }
+
+    /// Writes down a frame that is about to be taken.
+    pub(super) fn append(&mut self, frame: Frame<'_>) -> Result<(), ShardError> {
+        let shard = self.shard();
+        let failed = |error| ShardError::Log { shard, error };
+        if self.writer.is_none() {
+            let JournalParts { files, end, start, .. } = &self.parts;
+            let number = end.last.map_or(0, |last| last.number + 1);
+            let segment = SegmentName { shard, number };
+            let start = WriterStart { segment, next: end.next, ..*start };
+            let before = end.segments.iter().copied();
+            self.writer = Some(LogWriter::begin(Arc::clone(files), start, before).map_err(failed)?);
+        }
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        writer.append(frame).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Whether a lane brings nothing more in this run, be it that its source stopped before its
+    /// end. That the source has ended is not enough: it may be read once more for another shard.
+    pub(super) fn is_closed(&self, lane: usize) -> bool {
+        self.parts.closed[lane]
+    }
+}

@@ -1,0 +1,53 @@
+//! Where an intake stood: the entry from which a later run goes on.
+
+use crate::frame::Frame;
+use crate::source::SourcePosition;
+use bytemuck::{Pod, Zeroable};
+
+/// What an intake knew between two batches. Words of a log's entry: the layout is part of the
+/// format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Standing {
+    /// Where the source stood.
+    pub(super) source: SourcePosition,
+    /// Records that were placed or passed over: the next one's source sequence.
+    pub(super) position: u64,
+    /// The highest event time, where there was one.
+    pub(super) max: i64,
+    pub(super) has_max: u64,
+    pub(super) read: u64,
+    pub(super) routed: u64,
+    pub(super) rows: u64,
+    pub(super) filtered: u64,
+    pub(super) dead: u64,
+}
+
+const STANDING_WORDS: usize = size_of::<Standing>() / 8;
+
+/// Where an intake stood, and how many rows each of its lanes had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IntakePlace {
+    pub(super) standing: Standing,
+    pub(super) lane_rows: Vec<u64>,
+}
+
+impl IntakePlace {
+    /// Reads the row of a position frame.
+    pub fn of(frame: Frame<'_>) -> Option<Self> {
+        let (standing, lane_rows) = frame.rows().split_at_checked(STANDING_WORDS)?;
+        let standing = *bytemuck::cast_slice::<u64, Standing>(standing).first()?;
+        Some(Self { standing, lane_rows: lane_rows.to_vec() })
+    }
+
+    /// The row of a position frame.
+    pub(super) fn words(&self) -> Vec<u64> {
+        let standing: &[u64] = bytemuck::cast_slice(bytemuck::bytes_of(&self.standing));
+        [standing, &self.lane_rows].concat()
+    }
+
+    /// Whether the place is before another one of the same source.
+    pub fn is_before(&self, other: &Self) -> bool {
+        self.standing.position < other.standing.position
+    }
+}

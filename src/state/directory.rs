@@ -1,0 +1,195 @@
+//! Opening a state directory: the lock, the manifest, and files that are replaced whole.
+
+use super::error::StateError;
+use super::manifest::Manifest;
+use super::progress::OutputProgress;
+use crate::log::LogIdentity;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Where an engine keeps its state, and what the state is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    folder: PathBuf,
+    described: Vec<(String, String)>,
+}
+
+impl State {
+    /// State in a directory, which is made if it is not there.
+    pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), described: Vec::new() }
+    }
+
+    /// Says something about the pipeline that its state depends on: what a closure filters by, say,
+    /// or a version number. An engine refuses the state of a pipeline that was described otherwise.
+    #[must_use]
+    pub fn described(mut self, what: impl Into<String>, value: impl Into<String>) -> Self {
+        self.described.push((what.into(), value.into()));
+        self
+    }
+}
+
+/// A state directory that is in use by this process.
+#[derive(Debug)]
+pub struct StateDirectory {
+    folder: PathBuf,
+    identity: LogIdentity,
+    /// Holds the lock until it is dropped.
+    _lock: File,
+}
+
+impl StateDirectory {
+    /// Opens the directory for a pipeline that `described` says more about than the state does.
+    ///
+    /// # Errors
+    /// When the directory can not be used, is in use, or belongs to another pipeline.
+    pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
+        let State { folder, described: mut pipeline } = state;
+        pipeline.extend(described);
+        let path = folder.display().to_string();
+        fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
+        let lock = lock(&folder)?;
+        let identity = match read(&folder.join("manifest"))? {
+            Some(bytes) => {
+                let manifest_path = folder.join("manifest").display().to_string();
+                let manifest = Manifest::parse(&manifest_path, &String::from_utf8_lossy(&bytes))?;
+                manifest.check(&path, &pipeline)?;
+                manifest.identity
+            }
+            None => begin(&folder, pipeline)?,
+        };
+        Ok(Self { folder, identity, _lock: lock })
+    }
+
+    /// The directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The logs that belong here.
+    pub fn identity(&self) -> LogIdentity {
+        self.identity
+    }
+
+    /// How far the output had come; `None` when it had not begun.
+    ///
+    /// # Errors
+    /// When the file that says so can not be read, or is damaged.
+    pub fn output_progress(&self) -> Result<Option<OutputProgress>, StateError> {
+        let path = self.folder.join("output");
+        let bytes = read(&path)?;
+        bytes.map(|bytes| OutputProgress::parse(&path.display().to_string(), &bytes)).transpose()
+    }
+
+    /// Says how far the output has come: once this has returned, what it says survives the end of
+    /// the process.
+    ///
+    /// # Errors
+    /// When the system says no. What was said before holds then.
+    pub fn set_output_progress(&self, progress: &OutputProgress) -> Result<(), StateError> {
+        replace(&self.folder, "output", &progress.render())
+    }
+}
+
+/// Takes the lock, or says who has it.
+fn lock(folder: &Path) -> Result<File, StateError> {
+    let path = folder.join("lock");
+    let failed = |action| StateError::io(path.display().to_string(), action);
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = file.map_err(failed("open the lock"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            // Who it is, is told if it can be read.
+            let _ = file.read_to_string(&mut pid);
+            let path = folder.display().to_string();
+            return Err(StateError::Locked { path, pid: pid.trim().to_owned() });
+        }
+        Err(error) => return Err(failed("take the lock")(error.into())),
+    }
+    let write = |file: &mut File| -> io::Result<()> {
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(failed("write the lock"))?;
+    Ok(file)
+}
+
+/// Makes a new state directory of one that holds none.
+fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<LogIdentity, StateError> {
+    let path = folder.display().to_string();
+    let entries = fs::read_dir(folder).map_err(StateError::io(path.clone(), "list"))?;
+    for entry in entries {
+        let name = entry.map_err(StateError::io(path.clone(), "list"))?.file_name();
+        if name != "lock" && name != "manifest.new" {
+            let problem = format!(
+                "the directory holds '{}' and no manifest, so it is no state directory",
+                name.display()
+            );
+            return Err(StateError::Damaged { path, problem });
+        }
+    }
+    let now = std::time::SystemTime::now();
+    let identity = LogIdentity(ahash::RandomState::new().hash_one((now, std::process::id())));
+    replace(folder, "manifest", Manifest { identity, pipeline }.render().as_bytes())?;
+    Ok(identity)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StateError::io(path.display().to_string(), "read")(error)),
+    }
+}
+
+/// Replaces a file as a whole: whoever reads it finds the old bytes or the new ones.
+fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+    let (new, old) = (folder.join(format!("{name}.new")), folder.join(name));
+    let path = || new.display().to_string();
+    fs::write(&new, bytes).map_err(StateError::io(path(), "write"))?;
+    fs::rename(&new, &old).map_err(StateError::io(path(), "rename"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path, window: &str) -> Result<StateDirectory, StateError> {
+        let state = State::in_directory(folder).described("window", window);
+        StateDirectory::open(state, vec![("shards".to_owned(), "2".to_owned())])
+    }
+
+    #[test]
+    fn a_directory_belongs_to_one_pipeline_and_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("made/if/missing");
+        let first = open(&folder, "1h").unwrap();
+        let error = open(&folder, "1h").unwrap_err().to_string();
+        assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
+        let identity = first.identity();
+        let progress = OutputProgress { bytes: 5, ..OutputProgress::none(2) };
+        assert_eq!(first.output_progress().unwrap(), None);
+        first.set_output_progress(&progress).unwrap();
+        drop(first);
+        let again = open(&folder, "1h").unwrap();
+        assert_eq!(again.identity(), identity);
+        assert_eq!(again.output_progress().unwrap(), Some(progress));
+        drop(again);
+        let error = open(&folder, "2h").unwrap_err().to_string();
+        assert!(error.contains("its window was 1h and is 2h now"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_of_other_things_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.txt"), "dear").unwrap();
+        let error = open(folder.path(), "1h").unwrap_err().to_string();
+        assert!(error.contains("holds 'thesis.txt' and no manifest"), "{error}");
+        assert!(!folder.path().join("manifest").exists());
+    }
+}

@@ -1,0 +1,85 @@
+//! What can be wrong with a state directory, and how to mend it.
+
+use crate::log::LogError;
+use std::io;
+
+/// Why a state directory can not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The operating system said no.
+    #[error("{path}: can not {action}: {error}")]
+    Io {
+        /// Which file or folder.
+        path: String,
+        /// What was to be done.
+        action: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another process uses it.
+    #[error(
+        "{path}: in use by process {pid}; wait for it to end, or take another directory: two \
+         engines would write over each other"
+    )]
+    Locked {
+        /// The directory.
+        path: String,
+        /// The other process, as far as it says.
+        pid: String,
+    },
+    /// It was written by a later version.
+    #[error(
+        "{path}: a state directory of format {found}; this program knows format {known}: use the \
+         program that wrote it, or a later one"
+    )]
+    Version {
+        /// The manifest.
+        path: String,
+        /// Its format.
+        found: String,
+        /// The last format that this program knows.
+        known: u32,
+    },
+    /// Another pipeline's.
+    #[error(
+        "{path}: written by another pipeline: its {what} was {was} and is {is} now; go on with \
+         the old one, or begin anew with another state directory"
+    )]
+    Changed {
+        /// The directory.
+        path: String,
+        /// What is not the same.
+        what: String,
+        /// As it was.
+        was: String,
+        /// As it is.
+        is: String,
+    },
+    /// A file of it is not what was written.
+    #[error("{path}: {problem}; put the file back as it was, or begin anew with another directory")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A source can not be read again, so nothing could go on.
+    #[error(
+        "{name}: can not be read again from where it was left, which is what keeping state is \
+         for; give it as a regular file"
+    )]
+    CannotResume {
+        /// The source.
+        name: String,
+    },
+    /// The log of a shard can not be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl StateError {
+    pub(super) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io { path, action, error }
+    }
+}

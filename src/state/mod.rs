@@ -1,0 +1,20 @@
+//! The state directory: what a durable engine leaves on disk, and who may use it.
+//!
+//! May use `log`, `record` and `limits`. It holds the logs of the shards, a manifest that says
+//! which pipeline they belong to, how far the output has come, and a lock.
+//!
+//! ```text
+//!  DIR/lock             held while an engine uses the directory; holds its process number
+//!  DIR/manifest         the pipeline, in words; checked when the directory is opened
+//!  DIR/s000-….log       the log of shard 0, segment by segment
+//!  DIR/output           how much of the output is part of it for good
+//! ```
+
+mod directory;
+mod error;
+mod manifest;
+mod progress;
+
+pub use directory::{State, StateDirectory};
+pub use error::StateError;
+pub use progress::OutputProgress;

@@ -1,0 +1,165 @@
+//! Runs that are cut off and gone on with: what comes out of all of them together is what one run
+//! gives, result by result.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::state::State;
+use tidewheel::{
+    Count, Engine, First, IdlePolicy, Last, Max, MemorySource, Min, Progress, Runtime, Source,
+    Span, Stream, Sum, WindowSpec,
+};
+
+/// What a result says, and where it comes from.
+type Told = BTreeMap<(u16, u64), String>;
+
+#[derive(Clone, Debug)]
+struct Job {
+    records: Arc<[GeneratedRecord]>,
+    sources: usize,
+    shards: usize,
+    spec: WindowSpec,
+    out_of_order: Span,
+}
+
+impl Job {
+    /// The engine of one run, and what comes out of it.
+    fn open(&self, folder: Option<&Path>) -> (Engine, Arc<Mutex<Vec<((u16, u64), String)>>>) {
+        let sources = (0..self.sources).map(|nth| {
+            let records = Arc::clone(&self.records);
+            Box::new(MemorySource::strided(records, self.sources, nth, 700)) as Box<dyn Source<_>>
+        });
+        let value = |record: &GeneratedRecord| record.value;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&told);
+        let mut pipeline = Stream::of_all(sources)
+            .out_of_order(self.out_of_order)
+            .filter(|record: &GeneratedRecord| record.value % 7 != 0)
+            .window(self.spec)
+            .aggregate((
+                Count,
+                Sum::of(value),
+                Min::of(value),
+                Max::of(value),
+                First::of(value),
+                Last::of(value),
+            ))
+            .for_each(move |result| {
+                let text = format!("{} {} {:?}", result.window, result.key, result.value);
+                shared.lock().unwrap().push(((result.shard.0, result.sequence), text));
+            })
+            .shards(self.shards)
+            .idle_policy(IdlePolicy::Backoff)
+            .runtime(Runtime::Threads);
+        if let Some(folder) = folder {
+            pipeline = pipeline.state(State::in_directory(folder).described("test", "recovery"));
+        }
+        (pipeline.open().expect("the pipeline is sound"), told)
+    }
+
+    /// Steps an engine so often, or to its end; says whether it came to it.
+    fn run(&self, folder: Option<&Path>, steps: usize, told: &mut Told) -> bool {
+        let (mut engine, fresh) = self.open(folder);
+        let mut finished = false;
+        for _ in 0..steps {
+            if engine.step().expect("it goes on") == Progress::Finished {
+                assert!(engine.metrics().ledger().is_balanced(), "{}", engine.metrics().ledger());
+                finished = true;
+                break;
+            }
+        }
+        drop(engine);
+        let mut seen = BTreeMap::new();
+        for (from, text) in fresh.lock().unwrap().drain(..) {
+            assert!(seen.insert(from, ()).is_none(), "{from:?} came twice in one run");
+            // What comes again is what came before.
+            let before = told.entry(from).or_insert_with(|| text.clone());
+            assert_eq!(*before, text, "{from:?}");
+        }
+        finished
+    }
+}
+
+/// The bag of results, without where they come from.
+fn bag(told: &Told) -> Vec<&String> {
+    let mut bag: Vec<&String> = told.values().collect();
+    bag.sort();
+    bag
+}
+
+fn job(sources: usize, shards: usize, size: u64, slide: u64) -> Job {
+    let workload = Workload { per_second: 2_000, ..Workload::uniform(50, 30_000) };
+    Job {
+        records: workload.generate().into(),
+        sources,
+        shards,
+        spec: WindowSpec::sliding(Span::from_millis(size), Span::from_millis(slide)).unwrap(),
+        // Less than the workload's disorder, so that some are late.
+        out_of_order: Span::from_millis(300),
+    }
+}
+
+#[test]
+fn runs_that_are_cut_off_anywhere_come_to_what_one_run_comes_to() {
+    for (sources, shards, size, slide) in
+        [(1, 1, 1_000, 1_000), (2, 2, 1_000, 1_000), (3, 2, 900, 400), (2, 3, 500, 100)]
+    {
+        let job = job(sources, shards, size, slide);
+        let mut expected = Told::new();
+        assert!(job.run(None, usize::MAX, &mut expected));
+        assert!(expected.len() > 300);
+        for steps in [1, 3, 10, 31] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut told, mut runs) = (Told::new(), 1);
+            while !job.run(Some(folder.path()), steps + runs * 5, &mut told) {
+                runs += 1;
+                assert!(runs < 200, "it gets on");
+            }
+            assert_eq!(bag(&told), bag(&expected), "{sources} {shards} {size} {slide} {steps}");
+            // A run that was finished is gone through again and changes nothing.
+            let before = told.clone();
+            assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
+            assert_eq!(told, before);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_is_gone_on_with_and_nothing_comes_out_before_its_time() {
+    let job = job(2, 2, 1_000, 1_000);
+    let mut expected = Told::new();
+    assert!(job.run(None, usize::MAX, &mut expected));
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = Told::new();
+    for _ in 0..3 {
+        let (engine, fresh) = job.open(Some(folder.path()));
+        let running = engine.start().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        running.stopper().stop();
+        running.join().unwrap();
+        all.extend(fresh.lock().unwrap().drain(..));
+    }
+    assert!(job.run(Some(folder.path()), usize::MAX, &mut all));
+    assert_eq!(bag(&all), bag(&expected));
+}
+
+#[test]
+fn a_source_that_is_not_what_it_was_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(1, 1, 1_000, 1_000);
+    let (mut engine, _) = job.open(Some(folder.path()));
+    for _ in 0..10 {
+        engine.step().unwrap();
+    }
+    engine.stop();
+    while engine.step().unwrap() != Progress::Finished {}
+    drop(engine);
+    let mut records = job.records.to_vec();
+    records.iter_mut().for_each(|record| record.value += 7);
+    job.records = records.into();
+    let open = std::panic::catch_unwind(|| job.open(Some(folder.path())));
+    let message = open.map(|_| ()).unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains("is not what an earlier run read"), "{message}");
+}
