@@ -1,7 +1,8 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::Agg;
+use super::args::{Agg, OutputFormat};
 use super::exit::Failure;
+use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
 use super::watch::Watch;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -16,6 +17,7 @@ use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
 use tidewheel::shard::{DeadLetter, JumpRule};
 use tidewheel::sink::{Output, Results};
+use tidewheel::state::State;
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
     with_aggregates,
@@ -39,12 +41,16 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
+    if arguments.state.is_some() && arguments.format == Some(OutputFormat::Table) {
+        return Err(usage(
+            "--format table cannot be gone on with; with --state say csv or jsonl".to_owned(),
+        ));
+    }
     let inputs = arguments.files.iter().map(|path| match path.as_os_str() == OsStr::new("-") {
         true => Input::Stdin,
         false => Input::File(path.clone()),
     });
     let opened = open(&plan, inputs.collect(), tell)?;
-    let outputs = Outputs::open(arguments, columns, opened.header.as_deref())?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -55,7 +61,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let schema = opened.schema;
     let place =
         |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
-    let job = Job { arguments, spec, opened, outputs };
+    let job = Job { arguments, spec, opened, columns };
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
 }
 
@@ -160,15 +166,37 @@ struct Job<'a> {
     arguments: &'a Agg,
     spec: WindowSpec,
     opened: Opened,
-    outputs: Outputs,
+    columns: ResultColumns,
+}
+
+impl Job<'_> {
+    /// What is kept, and what that depends on beside what the engine knows itself.
+    fn state(&self) -> Option<State> {
+        let Self { arguments, opened, .. } = self;
+        let state = State::in_directory(arguments.state.as_ref()?);
+        let lines = [
+            ("time column", arguments.time.clone()),
+            ("time unit", format!("{:?}", arguments.time_unit)),
+            ("keys", format!("{:?}", arguments.key)),
+            ("aggregates", arguments.agg.clone()),
+            ("types", format!("{:?}", opened.kinds)),
+            ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
+            ("delimiter", format!("{:?}", arguments.delimiter)),
+            ("columns", format!("{:?}", arguments.columns)),
+            ("output format", format!("{:?}", arguments.format)),
+            ("column of reasons", arguments.kind.to_string()),
+            ("late records", arguments.late.is_some().to_string()),
+        ];
+        Some(lines.into_iter().fold(state, |state, (what, value)| state.described(what, value)))
+    }
 }
 
 impl AggregatesVisitor for Job<'_> {
     type Output = Result<(), Failure>;
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
-        let Self { arguments, spec, opened, outputs } = self;
-        let signals = signals()?;
+        let (state, signals) = (self.state(), signals()?);
+        let Self { arguments, spec, opened, columns } = self;
         let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
             .out_of_order(arguments.out_of_order)
             .tick(Span::from_millis(1))
@@ -193,8 +221,20 @@ impl AggregatesVisitor for Job<'_> {
         if let Some(keys) = arguments.live_keys {
             pipeline = pipeline.live_keys_max(keys);
         }
-        let (engine, results) =
-            pipeline.open().map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Some(state) = state {
+            pipeline = pipeline.state(state);
+        }
+        let (engine, results) = pipeline.open()?;
+        let kept = engine.state().map(|directory| {
+            let shards = engine.metrics().shards.len();
+            Kept::open(Arc::clone(directory), shards)
+        });
+        let kept = kept.transpose()?;
+        let before = engine.metrics().records_in();
+        if before > 0 {
+            super::say(&format!("going on behind {}", super::counted(before, "record")));
+        }
+        let outputs = Outputs::open(arguments, columns, opened.header.as_deref(), kept)?;
         let running = engine.start()?;
         follow(arguments, running, results, outputs, &signals)
     }
@@ -258,6 +298,7 @@ fn follow<const WORDS: usize>(
             running.stopper().stop();
         }
         watch.look(|| running.metrics());
+        outputs.keep(false)?;
         if outputs_now == 0 {
             if results.is_ended() {
                 break;

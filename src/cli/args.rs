@@ -147,6 +147,11 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "FILE")]
     pub(crate) late: Option<PathBuf>,
 
+    /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
+    /// with by the same command, and --output FILE ends as if it had never stopped.
+    #[arg(long, value_name = "DIR", requires = "output")]
+    pub(crate) state: Option<PathBuf>,
+
     /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,

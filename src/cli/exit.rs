@@ -3,8 +3,10 @@
 use std::io;
 use std::process::ExitCode;
 use tidewheel::engine::EngineError;
+use tidewheel::log::LogError;
 use tidewheel::shard::ShardError;
 use tidewheel::source::SourceError;
+use tidewheel::state::StateError;
 use tidewheel::text::{ErrorClass, OpenError};
 use tidewheel::window::StoreError;
 
@@ -19,6 +21,8 @@ pub(crate) enum Failure {
     Io(String),
     /// The engine itself stopped.
     Engine(String),
+    /// What was kept is not what was written.
+    Corrupted(String),
     /// Records went missing on their way.
     Unbalanced,
     /// A signal of this number stopped the command, in good order.
@@ -56,6 +60,38 @@ impl From<OpenError> for Failure {
     }
 }
 
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let text = error.to_string();
+        match error {
+            StateError::Io { .. } | StateError::Locked { .. } => Self::Io(text),
+            StateError::Log(error) => of_log(&error, text),
+            StateError::Damaged { .. } => Self::Corrupted(text),
+            _ => Self::Usage(text),
+        }
+    }
+}
+
+fn of_log(error: &LogError, text: String) -> Failure {
+    match error {
+        LogError::Io { .. } => Failure::Io(text),
+        LogError::Version { .. } => Failure::Usage(text),
+        _ => Failure::Corrupted(text),
+    }
+}
+
+impl From<tidewheel::engine::OpenError> for Failure {
+    fn from(error: tidewheel::engine::OpenError) -> Self {
+        use tidewheel::engine::OpenError;
+        match error {
+            OpenError::State(error) => error.into(),
+            OpenError::Source(SourceError::Data(problem)) => Self::Data(problem),
+            OpenError::Source(error) => Self::Io(error.to_string()),
+            error => Self::Usage(error.to_string()),
+        }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         match error {
@@ -67,6 +103,9 @@ impl From<EngineError> for Failure {
                     _ => "--out-of-order, --max-jump, --slide",
                 };
                 Self::Engine(format!("{error} ({flags})"))
+            }
+            EngineError::Shard(ShardError::Log { ref error, .. }) => {
+                of_log(error, error.to_string())
             }
             other => Self::Engine(other.to_string()),
         }
@@ -80,6 +119,7 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
         Err(Failure::Data(text) | Failure::Engine(text)) => (1, text),
         Err(Failure::Usage(text)) => (2, text),
         Err(Failure::Io(text)) => (3, text),
+        Err(Failure::Corrupted(text)) => (4, text),
         Err(Failure::Unbalanced) => {
             let text = "the ledger does not balance, so results are not to be trusted; this is a \
                         fault of tidewheel, not of the data: please report it";

@@ -4,6 +4,7 @@ mod agg;
 mod args;
 mod doctor;
 mod exit;
+mod kept;
 mod output;
 mod watch;
 

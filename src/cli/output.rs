@@ -2,8 +2,9 @@
 
 use super::args::{Agg, OutputFormat};
 use super::exit::Failure;
+use super::kept::{Kept, open_at};
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use tidewheel::record::ColumnRow;
@@ -17,6 +18,14 @@ pub(crate) struct Outputs {
     results_name: String,
     late: Option<LateWriter<BufWriter<File>>>,
     late_name: String,
+    kept: Option<KeptFiles>,
+}
+
+/// What is kept of the files that are written, and the files, to ask how long they are.
+struct KeptFiles {
+    kept: Kept,
+    results: File,
+    late: Option<File>,
 }
 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
@@ -73,7 +82,11 @@ impl Outputs {
         arguments: &Agg,
         columns: ResultColumns,
         header: Option<&[u8]>,
+        kept: Option<Kept>,
     ) -> Result<Self, Failure> {
+        if let Some(kept) = kept {
+            return Self::open_kept(arguments, columns, header, kept);
+        }
         let terminal = arguments.output.is_none() && io::stdout().is_terminal();
         let format = match (arguments.format, terminal) {
             (Some(OutputFormat::Table), _) | (None, true) => ResultFormat::Table,
@@ -89,6 +102,7 @@ impl Outputs {
             results_name,
             late: None,
             late_name: String::new(),
+            kept: None,
         };
         outputs.results.header().map_err(|error| outputs.failed(&error))?;
         if let Some(path) = &arguments.late {
@@ -100,6 +114,60 @@ impl Outputs {
         Ok(outputs)
     }
 
+    /// Opens files that earlier runs may have begun.
+    fn open_kept(
+        arguments: &Agg,
+        columns: ResultColumns,
+        header: Option<&[u8]>,
+        kept: Kept,
+    ) -> Result<Self, Failure> {
+        let (Some(output), late) = (&arguments.output, &arguments.late) else {
+            return Err(Failure::Usage("--state needs --output FILE".to_owned()));
+        };
+        let format = match arguments.format {
+            Some(OutputFormat::Jsonl) => ResultFormat::JsonLines,
+            _ => ResultFormat::Csv,
+        };
+        let (bytes, late_bytes) = kept.bytes();
+        let open = |path: &Path, bytes| match bytes {
+            0 => create(path),
+            bytes => open_at(path, bytes),
+        };
+        let results_name = output.display().to_string();
+        let late_name = late.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let clone = |file: &File, name: &str| {
+            file.try_clone().map_err(|error| Failure::writing(name, &error))
+        };
+        let results = open(output, bytes)?;
+        let late = late.as_ref().map(|path| open(path, late_bytes)).transpose()?;
+        let late_clone = late.as_ref().map(|file| clone(file, &late_name)).transpose()?;
+        let files = KeptFiles { kept, results: clone(&results, &results_name)?, late: late_clone };
+        let mut late = late.map(|file| LateWriter::new(BufWriter::new(file)));
+        let out: Box<dyn Write> = Box::new(results);
+        let mut results = ResultWriter::new(format, columns, out);
+        if bytes == 0 {
+            results.header().map_err(|error| Failure::writing(&results_name, &error))?;
+        }
+        if let Some(late) = late.as_mut().filter(|_| late_bytes == 0) {
+            late.header(header).map_err(|error| Failure::writing(&late_name, &error))?;
+        }
+        Ok(Self { results, results_name, late, late_name, kept: Some(files) })
+    }
+
+    /// Says how far kept files have come, when it is time to or `now`.
+    pub(crate) fn keep(&mut self, now: bool) -> Result<(), Failure> {
+        if !self.kept.as_ref().is_some_and(|files| now || files.kept.is_due()) {
+            return Ok(());
+        }
+        self.flush()?;
+        let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(()) };
+        let at = |file: &mut File, name: &str| {
+            file.stream_position().map_err(|error| Failure::writing(name, &error))
+        };
+        let late = late.as_mut().map(|file| at(file, &self.late_name)).transpose()?;
+        kept.say(at(results, &self.results_name)?, late.unwrap_or(0))
+    }
+
     fn failed(&self, error: &io::Error) -> Failure {
         Failure::writing(&self.results_name, error)
     }
@@ -109,6 +177,11 @@ impl Outputs {
         &mut self,
         result: &WindowResult<&[u8], ColumnValues<WORDS>>,
     ) -> Result<(), Failure> {
+        if let Some(files) = &mut self.kept
+            && !files.kept.is_new_result(result.shard, result.sequence)
+        {
+            return Ok(());
+        }
         let row = ResultRow {
             window_start: result.window.start,
             window_end: result.window.end,
@@ -124,6 +197,11 @@ impl Outputs {
         let Some(writer) = &mut self.late else {
             return Ok(());
         };
+        if let Some(files) = &mut self.kept
+            && !files.kept.is_new_late(late.shard, late.sequence)
+        {
+            return Ok(());
+        }
         let text = late.row.text(late.heap);
         writer.record(text).map_err(|error| Failure::writing(&self.late_name, &error))
     }
@@ -138,8 +216,9 @@ impl Outputs {
     }
 
     /// Writes the rest.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        let Self { results, results_name, late, late_name } = self;
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        self.keep(true)?;
+        let Self { results, results_name, late, late_name, .. } = self;
         results.finish().map_err(|error| Failure::writing(&results_name, &error))?;
         if let Some(late) = late {
             late.finish().map_err(|error| Failure::writing(&late_name, &error))?;

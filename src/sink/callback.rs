@@ -15,6 +15,7 @@ pub struct Callback<A, F, L> {
     on_result: F,
     on_late: L,
     sequence: u64,
+    late: u64,
     meter: Arc<SinkMeter>,
 }
 
@@ -33,7 +34,7 @@ impl<A, F, L> Callback<A, F, L> {
         on_late: L,
         meter: Arc<SinkMeter>,
     ) -> Self {
-        Self { shard, aggregate, on_result, on_late, sequence: 0, meter }
+        Self { shard, aggregate, on_result, on_late, sequence: 0, late: 0, meter }
     }
 }
 
@@ -57,7 +58,10 @@ where
             heap: late.heap,
             window_end: late.window_end,
             watermark: late.watermark,
+            shard: self.shard,
+            sequence: self.late,
         });
+        self.late += 1;
     }
 
     fn flush(&mut self) -> bool {

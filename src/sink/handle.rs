@@ -86,7 +86,9 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                         );
                     }
                     Some(FrameKind::Records) if header.stream == LATE_STREAM => {
-                        late(&self.schema, frame, &mut |late| on_output(Output::Late(late)));
+                        late(&self.schema, (shard, frame), &mut |late| {
+                            on_output(Output::Late(late));
+                        });
                     }
                     _ => {}
                 }
@@ -164,14 +166,22 @@ fn results<S: Schema, A: Aggregate<S::Row>>(
     }
 }
 
-fn late<S: Schema>(schema: &S, frame: Frame<'_>, on_late: &mut impl FnMut(LateRecord<'_, S::Row>)) {
+fn late<S: Schema>(
+    schema: &S,
+    (shard, frame): (usize, Frame<'_>),
+    on_late: &mut impl FnMut(LateRecord<'_, S::Row>),
+) {
+    let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
     let stride = schema.stride_words() + LATE_HEAD_WORDS;
-    for row in frame.rows().chunks_exact(stride) {
+    let first = frame.header().lane_sequence;
+    for (row, sequence) in frame.rows().chunks_exact(stride).zip(first..) {
         on_late(LateRecord {
             row: schema.view(&row[LATE_HEAD_WORDS..]),
             heap: frame.heap(),
             window_end: row[0].cast_signed(),
             watermark: Watermark::from_raw(row[1].cast_signed()),
+            shard,
+            sequence,
         });
     }
 }

@@ -50,6 +50,8 @@ struct LateBuffer {
     heap: Vec<u8>,
     /// Words already written into the ring.
     sent: usize,
+    /// Records written into the ring since the start.
+    records: u64,
 }
 
 impl<S: Schema> LaneSink<S> {
@@ -73,6 +75,7 @@ impl<S: Schema> LaneSink<S> {
         };
         let mut header = FrameHeader::new(FrameKind::Records, Watermark::START);
         header.stream = LATE_STREAM;
+        header.lane_sequence = self.late.records;
         let mut writer = FrameWriter::begin(claim, &mut self.tail, header, stride, Extras::NONE);
         for row in self.late.words[self.late.sent..].chunks_exact(stride) {
             let (head, own) = row.split_at(LATE_HEAD_WORDS);
@@ -85,6 +88,7 @@ impl<S: Schema> LaneSink<S> {
                 self.schema.lay(record, &self.late.heap, &mut words[LATE_HEAD_WORDS..], tail);
             });
             self.late.sent += stride;
+            self.late.records += 1;
         }
         let (claim, _, words) = writer.finish(Watermark::START, 0);
         claim.commit(words);

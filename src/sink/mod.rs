@@ -45,6 +45,10 @@ pub struct LateRecord<'a, R: ?Sized> {
     pub window_end: i64,
     /// The watermark, of the record's own partition, that had passed that end.
     pub watermark: crate::time::Watermark,
+    /// The shard that owns the record's key.
+    pub shard: ShardIndex,
+    /// The number of the record among the late ones of its shard, from 0.
+    pub sequence: u64,
 }
 
 /// Takes the results of one shard.
