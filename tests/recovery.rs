@@ -11,6 +11,8 @@ use tidewheel::{
     Span, Stream, Sum, WindowSpec,
 };
 
+/// Results as they come, each with where it comes from.
+type Fresh = Arc<Mutex<Vec<((u16, u64), String)>>>;
 /// What a result says, and where it comes from.
 type Told = BTreeMap<(u16, u64), String>;
 
@@ -25,7 +27,7 @@ struct Job {
 
 impl Job {
     /// The engine of one run, and what comes out of it.
-    fn open(&self, folder: Option<&Path>) -> (Engine, Arc<Mutex<Vec<((u16, u64), String)>>>) {
+    fn open(&self, folder: Option<&Path>) -> (Engine, Fresh) {
         let sources = (0..self.sources).map(|nth| {
             let records = Arc::clone(&self.records);
             Box::new(MemorySource::strided(records, self.sources, nth, 700)) as Box<dyn Source<_>>
@@ -150,7 +152,7 @@ fn a_source_that_is_not_what_it_was_is_refused() {
     let mut job = job(1, 1, 1_000, 1_000);
     let (mut engine, _) = job.open(Some(folder.path()));
     for _ in 0..10 {
-        engine.step().unwrap();
+        assert_ne!(engine.step().unwrap(), Progress::Finished);
     }
     engine.stop();
     while engine.step().unwrap() != Progress::Finished {}
