@@ -100,9 +100,6 @@ pub struct SourcePosition {
     pub check: u64,
 }
 
-/// Bytes before a position that its hash is of.
-pub(crate) const CHECKED_BYTES: usize = 4 << 10;
-
 /// The hash of the bytes before a position, and of its place.
 pub(crate) fn check_of(offset: u64, before: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(before, offset)

@@ -4,7 +4,7 @@
 //! is asked first whether something lies ready. What was read waits in one contiguous buffer until
 //! it is consumed; how far the buffer grows is decided by the reader, who bounds its records.
 
-use crate::source::{CHECKED_BYTES, SourceError, check_of};
+use crate::source::{SourceError, check_of};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, fstat, seek};
 use rustix::io::Errno;
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// Bytes that one read asks for.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+
+/// Bytes before a place that its hash is of.
+const CHECKED_BYTES: usize = 4 << 10;
 
 /// What reading brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
