@@ -148,7 +148,8 @@ pub(crate) struct Agg {
     pub(crate) late: Option<PathBuf>,
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
-    /// with by the same command, and --output FILE ends as if it had never stopped.
+    /// with by the same command, and --output FILE ends as if it had never stopped. The directory
+    /// grows by all that is read.
     #[arg(long, value_name = "DIR", requires = "output")]
     pub(crate) state: Option<PathBuf>,
 
