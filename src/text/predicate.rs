@@ -13,7 +13,7 @@ use super::number::{read_f64, read_i64};
 use super::plan::Slots;
 use super::timestamp::TimestampReader;
 use crate::limits;
-use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 use std::cmp::Ordering;
@@ -227,7 +227,33 @@ impl Lowering<'_> {
                  double quotes",
             ));
         }
+        self.check_order(comparison, (&left, &right))?;
         Ok(Node::Compare(comparison, left, right))
+    }
+
+    /// Which of two texts comes first is decided letter by letter, which is never what is meant
+    /// where one of them is a number in quotes.
+    fn check_order(
+        &self,
+        comparison: Comparison,
+        operands: (&Operand, &Operand),
+    ) -> Result<(), FilterError> {
+        if matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+            return Ok(());
+        }
+        let text = match operands {
+            (Operand::Column(_), Operand::Text(text)) => text,
+            (Operand::Text(text), Operand::Column(_)) => text,
+            _ => return Ok(()),
+        };
+        if number(text).is_none() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(text);
+        Err(self.refuse(format!(
+            "'{text}' stands in quotes, so it is a text and would be ordered letter by letter; as \
+             a number it stands without: {text}"
+        )))
     }
 
     /// A string that is compared with the time column is a time.
@@ -278,11 +304,13 @@ impl Lowering<'_> {
         match expression {
             Expr::Nested(inner) => self.operand(inner),
             Expr::Identifier(name) => Ok(Operand::Column(self.slots.of(&name.value, ASKED_BY))),
-            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match self.operand(expr)? {
-                Operand::Number(Number::Integer(value)) => {
-                    Ok(Operand::Number(Number::Integer(-value)))
+            // The sign belongs to the digits: those of the least integer alone are none.
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match unwrapped(expr) {
+                Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) => {
+                    number(format!("-{text}").as_bytes())
+                        .map(Operand::Number)
+                        .ok_or_else(|| self.refuse(format!("'-{text}' is not a number")))
                 }
-                Operand::Number(Number::Float(value)) => Ok(Operand::Number(Number::Float(-value))),
                 _ => Err(self.refuse(format!("'{expression}' is not a number"))),
             },
             Expr::Value(value) => match &value.value {
@@ -296,6 +324,14 @@ impl Lowering<'_> {
             other => Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
         }
     }
+}
+
+/// What stands in any number of parentheses.
+fn unwrapped(mut expression: &Expr) -> &Expr {
+    while let Expr::Nested(inner) = expression {
+        expression = inner;
+    }
+    expression
 }
 
 fn negate(node: Node, negated: bool) -> Node {
@@ -540,6 +576,21 @@ mod tests {
     }
 
     #[test]
+    fn the_ends_of_the_integers_are_integers() {
+        for (filter, expected) in [
+            ("n <> -9223372036854775808", true),
+            ("n = -9223372036854775807", true),
+            ("n > -(9223372036854775808)", true),
+            ("n not in (-9223372036854775808)", true),
+            ("n < 9223372036854775807", true),
+        ] {
+            let record = ["-9223372036854775807", "JFK", "2013-01-02"];
+            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
+        }
+        assert_eq!(keeps("n = '007'", ["007", "", ""]), Ok(true));
+    }
+
+    #[test]
     fn text_where_a_number_should_be_is_told() {
         assert_eq!(keeps("n > 9", ["x", "", ""]), Err((0, CellFault::NotComparable)));
     }
@@ -557,6 +608,9 @@ mod tests {
             ("s like s", "a pattern in single quotes, such as s LIKE 'A%'"),
             ("t > 'noon'", "time column"),
             ("1 = 'x'", "compared with a text"),
+            ("n > '100'", "as a number it stands without: 100"),
+            ("n between '1' and '9'", "letter by letter"),
+            ("- s > 1", "is not a number"),
         ] {
             let reader = TimestampReader::new(None);
             let mut slots = Slots::default();
