@@ -78,6 +78,9 @@ const NAP: Duration = Duration::from_millis(100);
 
 /// A source and the end that feeds it, with room for at least so many records between them (the
 /// next power of two; it is allocated here).
+///
+/// # Panics
+/// When there is no memory for so many.
 pub fn handle<T: Record>(records: usize) -> (Pusher<T>, HandleSource<T>) {
     // Slot by slot: batches bring nothing here, and so a record may come at any time.
     let (producer, consumer) = ring(records.max(2).next_power_of_two(), 1);
