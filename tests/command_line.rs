@@ -363,3 +363,66 @@ fn json_keys_keep_their_kind_and_an_empty_text_is_no_null() {
     assert_eq!(filtered("k is null"), 1);
     assert_eq!(filtered("k is not null"), keys.len() - 1);
 }
+
+#[test]
+fn times_finer_than_milliseconds_are_counted_in_their_own_unit() {
+    let input: String = std::iter::once("t\n".to_owned())
+        .chain((0..5_000).map(|n| format!("{}\n", n * 10)))
+        .collect();
+    let base = ["agg", "-", "--time", "t", "--shards", "2", "--agg", "count"];
+    let micros = [&base[..], &["--time-unit", "us", "--window", "10ms"]].concat();
+    let all = answer(&micros, &input);
+    assert_eq!(all.lines().filter(|line| line.ends_with(",1000")).count(), 5, "{all}");
+    let (errors, code) = refusal(&[&base[..], &["--window", "100us"]].concat(), input.as_bytes());
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("--window is finer than 1ms"), "{errors}");
+}
+
+#[test]
+fn records_that_are_in_no_result_are_warned_of() {
+    let run = ["agg", "-", "--time", "t", "--time-unit", "ms", "--window", "1s", "--agg", "count"];
+    let output = tidewheel(&run, b"t\n999\n999\n999\n");
+    let errors = text(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("warning: 2 late records are in no result"), "{errors}");
+}
+
+#[test]
+fn one_stream_is_not_read_twice_nor_one_file_written_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let base = ["--time", "t", "--time-unit", "ms", "--window", "1s", "--agg", "count"];
+    let (errors, code) = refusal(&[&["agg", "-", "-"], &base[..]].concat(), b"t\n1\n");
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("named twice"), "{errors}");
+    let (errors, code) = refusal(&[&["agg", "-", "/dev/stdin"], &base[..]].concat(), b"t\n1\n");
+    assert_eq!(code, Some(2), "{errors}");
+    std::os::unix::fs::symlink(file("new"), file("link")).unwrap();
+    for (output, late) in [(file("new"), file("./new")), (file("new"), file("link"))] {
+        let _ = std::fs::remove_file(file("new"));
+        let outputs = ["--output", &output, "--late", &late];
+        let (errors, code) = refusal(&[&["agg", "-"], &base[..], &outputs].concat(), b"t\n1\n");
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("a file of its own"), "{errors}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_a_named_file_is_no_quiet_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("late");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+    let reading = fifo.clone();
+    let reader = std::thread::spawn(move || drop(std::fs::File::open(reading).unwrap()));
+    let mut input = String::from("t\n");
+    (0..200_000).for_each(|n| input.push_str(&format!("{}\n", if n % 2 == 0 { 0 } else { n })));
+    let late = fifo.display().to_string();
+    let run = ["agg", "-", "--time", "t", "--time-unit", "ms", "--window", "10ms"];
+    let outputs = ["--agg", "count", "--late", &late];
+    let (errors, code) = refusal(&[&run[..], &outputs].concat(), input.as_bytes());
+    reader.join().unwrap();
+    assert_eq!(code, Some(3), "{errors}");
+    assert!(errors.contains(&late), "{errors}");
+}

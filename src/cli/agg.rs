@@ -24,7 +24,8 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::ResultColumns;
 use tidewheel::text::{
-    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, open,
+    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, TimeUnit,
+    open,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -36,6 +37,8 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
         .with_offset(arguments.offset);
+    let tick = tick(arguments);
+    refuse_finer(arguments, tick)?;
     let names = calls.iter().map(|call| call.name.clone()).collect();
     let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
@@ -61,8 +64,31 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let schema = opened.schema;
     let place =
         |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
-    let job = Job { arguments, spec, opened, columns };
+    let job = Job { arguments, spec, tick, opened, columns };
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
+}
+
+/// The resolution of times: a window closes when the watermark is that close to its end.
+fn tick(arguments: &Agg) -> Span {
+    match arguments.time_unit {
+        Some(TimeUnit::Nanos) => Span::from_nanos(1),
+        Some(TimeUnit::Micros) => Span::from_micros(1),
+        _ => Span::from_millis(1),
+    }
+}
+
+/// Refuses windows whose bounds no time can hit: all that came for them would be late.
+fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
+    let spans = [("--window", Some(arguments.window)), ("--slide", arguments.slide)];
+    let offset = ("--offset", arguments.offset);
+    let given = spans.into_iter().filter_map(|(flag, span)| Some((flag, span?.as_nanos())));
+    match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
+        Some((flag, _)) => Err(Failure::Usage(format!(
+            "{flag} is finer than {tick}, which is what times are counted in; numbers with \
+             --time-unit us or ns are finer, text and the others are not"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn tell(notice: Notice) {
@@ -165,6 +191,7 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
 struct Job<'a> {
     arguments: &'a Agg,
     spec: WindowSpec,
+    tick: Span,
     opened: Opened,
     columns: ResultColumns,
 }
@@ -196,10 +223,10 @@ impl AggregatesVisitor for Job<'_> {
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
         let (state, signals) = (self.state(), signals()?);
-        let Self { arguments, spec, opened, columns } = self;
+        let Self { arguments, spec, tick, opened, columns } = self;
         let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
             .out_of_order(arguments.out_of_order)
-            .tick(Span::from_millis(1))
+            .tick(tick)
             .on_dead_letter(tell_dead_letter());
         if let Some(idle) = arguments.idle {
             stream = stream.idle_after(idle);

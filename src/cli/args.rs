@@ -99,6 +99,10 @@ pub(crate) struct Agg {
     pub(crate) offset: i64,
 
     /// How far out of order records come; what comes later than that is late.
+    ///
+    /// Times are taken to be whole milliseconds (with --time-unit us or ns, whole ones of these),
+    /// and a window ends with the last of its times: of several records at that time, all but the
+    /// first are late if this is 0.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
     pub(crate) out_of_order: Span,
 

@@ -10,6 +10,9 @@ use tidewheel::state::StateError;
 use tidewheel::text::{ErrorClass, OpenError};
 use tidewheel::window::StoreError;
 
+/// What standard output is called. Whoever reads it may leave when they have seen enough.
+pub(crate) const STANDARD_OUTPUT: &str = "standard output";
+
 /// Why a command did not end well.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -23,6 +26,8 @@ pub(crate) enum Failure {
     Engine(String),
     /// What was kept is not what was written.
     Corrupted(String),
+    /// A defect of the engine's own.
+    Fault(String),
     /// Records went missing on their way.
     Unbalanced,
     /// A signal of this number stopped the command, in good order.
@@ -35,7 +40,7 @@ impl Failure {
     /// What writing to `name` failed with.
     pub(crate) fn writing(name: &str, error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::BrokenPipe if name == STANDARD_OUTPUT => Self::BrokenPipe,
             _ => Self::Io(format!("{name}: {error}")),
         }
     }
@@ -107,6 +112,9 @@ impl From<EngineError> for Failure {
             EngineError::Shard(ShardError::Log { ref error, .. }) => {
                 of_log(error, error.to_string())
             }
+            EngineError::RuntimeRefused(_) => Self::Usage(error.to_string()),
+            EngineError::NoThread { .. } => Self::Io(error.to_string()),
+            EngineError::Panicked { .. } => Self::Fault(error.to_string()),
             other => Self::Engine(other.to_string()),
         }
     }
@@ -119,7 +127,7 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
         Err(Failure::Data(text) | Failure::Engine(text)) => (1, text),
         Err(Failure::Usage(text)) => (2, text),
         Err(Failure::Io(text)) => (3, text),
-        Err(Failure::Corrupted(text)) => (4, text),
+        Err(Failure::Corrupted(text) | Failure::Fault(text)) => (4, text),
         Err(Failure::Unbalanced) => {
             let text = "the ledger does not balance, so results are not to be trusted; this is a \
                         fault of tidewheel, not of the data: please report it";

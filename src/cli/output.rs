@@ -1,11 +1,11 @@
 //! Where results and late records are written.
 
 use super::args::{Agg, OutputFormat};
-use super::exit::Failure;
+use super::exit::{Failure, STANDARD_OUTPUT};
 use super::kept::{Kept, open_at};
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use tidewheel::record::ColumnRow;
 use tidewheel::sink::{LateRecord, WindowResult};
@@ -63,17 +63,67 @@ pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
             }
         }
     }
-    match (&arguments.output, &arguments.late) {
-        (Some(output), Some(late))
-            if output == late || identity(output).is_some_and(|it| identity(late) == Some(it)) =>
-        {
-            Err(Failure::Usage(format!(
-                "--output and --late are both {}; give each a file of its own",
-                output.display()
-            )))
+    for (nth, input) in arguments.files.iter().enumerate() {
+        if arguments.files[..nth].iter().any(|other| is_same_stream(input, other)) {
+            return Err(Failure::Usage(format!(
+                "{} is named twice, and what one reader takes of it the other misses; name it once",
+                input.display()
+            )));
         }
+    }
+    refuse_inside_state(arguments)?;
+    match &arguments.late {
+        Some(late) if arguments.output.as_ref() == Some(late) => Err(same(late)),
+        Some(late) => refuse_same(arguments, late),
+        None => Ok(()),
+    }
+}
+
+fn same(late: &Path) -> Failure {
+    Failure::Usage(format!(
+        "--late {} is where the results go too; give each a file of its own",
+        late.display()
+    ))
+}
+
+/// Refuses one file for results and late records. Two names of one that is still to be made are
+/// told apart once the results' file is made.
+fn refuse_same(arguments: &Agg, late: &Path) -> Result<(), Failure> {
+    let output = arguments.output.as_deref().unwrap_or(Path::new("/dev/stdout"));
+    match identity(output) {
+        Some(file) if identity(late) == Some(file) => Err(same(late)),
         _ => Ok(()),
     }
+}
+
+/// Whether two inputs are one pipe.
+fn is_same_stream(one: &Path, other: &Path) -> bool {
+    let is_stdin = |path: &Path| path.as_os_str() == "-";
+    let stream = |path: &Path| {
+        let path = if is_stdin(path) { Path::new("/dev/stdin") } else { path };
+        let metadata = std::fs::metadata(path).ok();
+        let kept = |metadata: &std::fs::Metadata| {
+            metadata.file_type().is_fifo() || metadata.file_type().is_socket()
+        };
+        metadata.filter(kept).map(|metadata| (metadata.dev(), metadata.ino()))
+    };
+    is_stdin(one) && is_stdin(other) || stream(one).is_some_and(|pipe| stream(other) == Some(pipe))
+}
+
+/// Refuses to write among the files of the state directory.
+fn refuse_inside_state(arguments: &Agg) -> Result<(), Failure> {
+    let Some(state) = &arguments.state else { return Ok(()) };
+    let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for path in arguments.output.iter().chain(&arguments.late) {
+        if folder(path).parent() == Some(&folder(state)) {
+            return Err(Failure::Usage(format!(
+                "{} lies in the state directory, whose files are not to be mixed with others; \
+                 name a file elsewhere",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Outputs {
@@ -95,7 +145,7 @@ impl Outputs {
         };
         let (out, results_name): (Box<dyn Write>, String) = match &arguments.output {
             Some(path) => (Box::new(create(path)?), path.display().to_string()),
-            None => (Box::new(io::stdout()), "standard output".to_owned()),
+            None => (Box::new(io::stdout()), STANDARD_OUTPUT.to_owned()),
         };
         let mut outputs = Self {
             results: ResultWriter::new(format, columns, out),
@@ -107,6 +157,7 @@ impl Outputs {
         outputs.results.header().map_err(|error| outputs.failed(&error))?;
         if let Some(path) = &arguments.late {
             outputs.late_name = path.display().to_string();
+            refuse_same(arguments, path)?;
             let mut late = LateWriter::new(BufWriter::new(create(path)?));
             late.header(header).map_err(|error| Failure::writing(&outputs.late_name, &error))?;
             outputs.late = Some(late);
@@ -139,6 +190,9 @@ impl Outputs {
             file.try_clone().map_err(|error| Failure::writing(name, &error))
         };
         let results = open(output, bytes)?;
+        if let Some(late) = late {
+            refuse_same(arguments, late)?;
+        }
         let late = late.as_ref().map(|path| open(path, late_bytes)).transpose()?;
         let late_clone = late.as_ref().map(|file| clone(file, &late_name)).transpose()?;
         let files = KeptFiles { kept, results: clone(&results, &results_name)?, late: late_clone };

@@ -25,7 +25,9 @@ impl Watch {
         let sizes = arguments.files.iter().map(|path| std::fs::metadata(path).ok());
         let total: Option<u64> =
             sizes.map(|size| size.filter(std::fs::Metadata::is_file).map(|size| size.len())).sum();
-        let wanted = std::io::stderr().is_terminal() && !arguments.follow;
+        // On one terminal, results would be written into the bar.
+        let mixes = arguments.output.is_none() && std::io::stdout().is_terminal();
+        let wanted = std::io::stderr().is_terminal() && !arguments.follow && !mixes;
         let style = ProgressStyle::with_template(
             "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",
         );
@@ -96,6 +98,13 @@ impl Watch {
                 "warning: too many windows were left when it was stopped: not all came out; \
                  {} keys (each counted once a slice) are in further ones",
                 metrics.left_out()
+            ));
+        }
+        if metrics.late() > 0 {
+            let is = if metrics.late() == 1 { "is" } else { "are" };
+            super::say(&format!(
+                "warning: {} {is} in no result (--out-of-order waits longer, --late keeps them)",
+                super::counted(metrics.late(), "late record")
             ));
         }
         if metrics.partly_late() > 0 {

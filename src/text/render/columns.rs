@@ -15,7 +15,9 @@ pub struct ResultColumns {
 
 /// Two columns of a result have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("two columns of the result would be named '{0}'; name the aggregate with 'as'")]
+#[error(
+    "two columns of the result would be named '{0}'; name each key once, and an aggregate with 'as'"
+)]
 pub struct DuplicateColumn(pub String);
 
 const WINDOW: [&str; 2] = ["window_start", "window_end"];
