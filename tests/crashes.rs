@@ -1,0 +1,150 @@
+//! The command with `--state`, killed again and again: what the runs leave together is what one
+//! run leaves. And what becomes of a state directory that is in use, another's, or damaged.
+#![cfg(feature = "cli")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+const ROWS: u64 = 300_000;
+
+/// A scratch folder with an input in it, some of whose records are late.
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self(tempfile::tempdir().unwrap());
+        let mut input = String::from("t,k,v\n");
+        for n in 0..ROWS {
+            let late = if n % 97 == 0 { 3_000 } else { n * 7 % 400 };
+            let time = (n * 10).saturating_sub(late);
+            input.push_str(&format!("{time},k{},{}\n", n * 31 % 53, n % 1_000));
+        }
+        fs::write(scratch.path("in.csv"), input).unwrap();
+        scratch
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
+        command
+            .current_dir(self.0.path())
+            .args(["agg", "in.csv", "--time", "t", "--time-unit", "ms", "--key", "k"])
+            .args(["--window", "2s", "--slide", "500ms", "--out-of-order", "1s", "--shards", "2"])
+            .args(["--agg", "count,sum(v),max(v),last(v)"])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn start(&self, more: &[&str]) -> Child {
+        self.command(more).spawn().expect("the command starts")
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.command(more).output().expect("the command runs")
+    }
+}
+
+const KEPT: [&str; 6] = ["--state", "state", "--output", "out.csv", "--late", "late.csv"];
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The lines of a file, in an order of their own.
+fn bag(path: &Path) -> Vec<String> {
+    let mut lines: Vec<String> =
+        fs::read_to_string(path).unwrap().lines().map(Into::into).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn runs_that_are_killed_leave_what_one_run_leaves() {
+    let scratch = Scratch::new();
+    let whole = scratch.run(&["--output", "whole.csv", "--late", "whole-late.csv"]);
+    assert!(whole.status.success(), "{}", errors(&whole));
+    let (results, late) = (bag(&scratch.path("whole.csv")), bag(&scratch.path("whole-late.csv")));
+    assert!(results.len() > 10_000 && late.len() > 1_000);
+    let mut killed = 0;
+    for round in 0..4 {
+        for name in ["out.csv", "late.csv"] {
+            let _ = fs::remove_file(scratch.path(name));
+        }
+        let _ = fs::remove_dir_all(scratch.path("state"));
+        let mut runs = 0;
+        loop {
+            let mut run = scratch.start(&KEPT);
+            // At another moment each time, and later as more is there to be gone through again.
+            std::thread::sleep(Duration::from_millis(3 + round * 7 + runs * 11));
+            run.kill().expect("it can be killed");
+            let ended = run.wait_with_output().unwrap();
+            runs += 1;
+            assert!(runs < 200, "it gets on");
+            if ended.status.success() {
+                break;
+            }
+            assert_eq!(ended.status.code(), None, "{}", errors(&ended));
+            killed += 1;
+        }
+        assert_eq!(bag(&scratch.path("out.csv")), results, "round {round}");
+        assert_eq!(bag(&scratch.path("late.csv")), late, "round {round}");
+    }
+    assert!(killed > 0, "some runs were cut off");
+    // A run that is complete changes nothing more.
+    let before = fs::read(scratch.path("out.csv")).unwrap();
+    let again = scratch.run(&KEPT);
+    assert!(again.status.success(), "{}", errors(&again));
+    assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
+}
+
+#[test]
+fn state_that_is_anothers_or_damaged_is_refused() {
+    let scratch = Scratch::new();
+    let done = scratch.run(&KEPT);
+    assert!(done.status.success(), "{}", errors(&done));
+
+    let other = scratch.run(&[&KEPT[..], &["--where", "v > 3"]].concat());
+    assert_eq!(other.status.code(), Some(2));
+    assert!(errors(&other).contains("its filter was none and is v > 3 now"), "{}", errors(&other));
+
+    let mut command = scratch.command(&["-", "--state", "other", "--output", "other.csv"]);
+    let mut piped = command.stdin(Stdio::piped()).spawn().unwrap();
+    piped.stdin.take().unwrap().write_all(b"t,k,v\n1,a,1\n").unwrap();
+    let piped = piped.wait_with_output().unwrap();
+    assert_eq!(piped.status.code(), Some(2));
+    assert!(errors(&piped).contains("stdin: can not be read again"), "{}", errors(&piped));
+
+    let nowhere = scratch.run(&["--state", "other"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(errors(&nowhere).contains("--output"), "{}", errors(&nowhere));
+
+    let inside = scratch.run(&["--state", "other", "--output", "other/out.csv"]);
+    assert_eq!(inside.status.code(), Some(2));
+    assert!(errors(&inside).contains("lies in the state directory"), "{}", errors(&inside));
+
+    let log = scratch.path("state").join("s000-0000000000000000.log");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[5_000] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let damaged = scratch.run(&KEPT);
+    assert_eq!(damaged.status.code(), Some(4));
+    assert!(errors(&damaged).contains("s000-0000000000000000.log: damaged at byte"));
+
+    let _ = fs::remove_file(scratch.path("out.csv"));
+    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::create_dir(scratch.path("state")).unwrap();
+    let lock = fs::File::create(scratch.path("state").join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let locked = scratch.run(&KEPT);
+    assert_eq!(locked.status.code(), Some(3));
+    assert!(errors(&locked).contains("in use by process"), "{}", errors(&locked));
+}
