@@ -40,8 +40,8 @@ Examples, in Tidewheel's repository:
     tidewheel agg - --input-format jsonl --time window_start --key origin --window 1d \\
         --out-of-order 1d --agg 'sum(flights),max(flights)'
 
-Exit codes: 0 done, 1 bad data, 2 bad usage, 3 input/output, 4 a fault of tidewheel's own, 130 and
-143 after a signal.";
+Exit codes: 0 done, 1 bad data or a limit reached, 2 bad usage, 3 input/output, 4 a fault of
+tidewheel's own or damaged state, 130 and 143 after a signal.";
 
 const AGG_HELP: &str = "\
 What to compute: calls with commas between them. 'sum(x) as total' names the column of the \

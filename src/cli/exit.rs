@@ -69,7 +69,7 @@ impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let text = error.to_string();
         match error {
-            StateError::Io { .. } | StateError::Locked { .. } => Self::Io(text),
+            StateError::Locked { .. } => Self::Io(text),
             StateError::Log(error) => of_log(&error, text),
             StateError::Damaged { .. } => Self::Corrupted(text),
             _ => Self::Usage(text),

@@ -21,8 +21,8 @@ pub enum LogError {
     /// The bytes are not what was written.
     #[error(
         "{path}: damaged at byte {}: {reason}; good entries follow, so this is not the torn end of \
-         a write that was interrupted; `tidewheel log verify` lists what is good, `tidewheel log \
-         repair` moves the rest aside", position.offset
+         a write that was interrupted; put the file back from a copy, or begin anew with another \
+         state directory", position.offset
     )]
     Damaged {
         /// The file.
@@ -97,7 +97,8 @@ pub enum Refusal {
 }
 
 impl LogError {
-    pub(super) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+    /// What the system said no to.
+    pub(crate) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io { path, action, error }
     }
 }

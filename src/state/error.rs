@@ -7,16 +7,6 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The operating system said no.
-    #[error("{path}: can not {action}: {error}")]
-    Io {
-        /// Which file or folder.
-        path: String,
-        /// What was to be done.
-        action: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
     /// Another process uses it.
     #[error(
         "{path}: in use by process {pid}; wait for it to end, or take another directory: two \
@@ -73,13 +63,14 @@ pub enum StateError {
         /// The source.
         name: String,
     },
-    /// The log of a shard can not be used.
+    /// A file of it, or the log of a shard, can not be used.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
 impl StateError {
     pub(super) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        move |error| Self::Io { path, action, error }
+        let told = LogError::io(path, action);
+        move |error| Self::Log(told(error))
     }
 }
