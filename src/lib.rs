@@ -31,7 +31,8 @@
 //! | [`sink`] | results leave |
 //! | [`engine`] | describes, checks, assembles and runs all of it |
 //!
-//! Below them: [`time`], [`record`], [`limits`]; beside them: [`cpu`], [`metrics`]. How they work
+//! Below them: [`time`], [`record`], [`limits`]; beside them: [`cpu`], [`metrics`], and [`state`],
+//! the directory that logs lie in. How they work
 //! together, and what is promised: [`guide::architecture`]; the words: [`guide::glossary`].
 #![cfg_attr(not(feature = "text"), allow(rustdoc::broken_intra_doc_links))]
 

@@ -2,11 +2,12 @@
 //!
 //! An intake may fold records itself and send what they came to (`combining`).
 //!
-//! May use every room below. A shard is a deterministic machine over its inbound frames: it does
-//! no I/O and reads no clock but to measure. One step, in order:
+//! May use every room below. A shard is a deterministic machine over its inbound frames: it reads
+//! no clock but to measure, and does no I/O but to write down what it takes, where that is asked
+//! for (`journal`), together with where its sources stand (`place`). One step, in order:
 //!
 //! 1. results that found no room the last time leave;
-//! 2. a frame is taken from a lane, in place;
+//! 2. a frame is taken from a lane, in place, and written down first where there is a journal;
 //! 3. its rows are folded into the slices of their windows, late ones go to the late output;
 //! 4. its watermark is merged with the other lanes';
 //! 5. when the merged watermark moved, windows close and results leave.
