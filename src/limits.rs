@@ -50,6 +50,11 @@ pub const POSITION_RECORDS: u64 = 1 << 16;
 pub const SEGMENT_BYTES_FIRST: usize = 1 << 20;
 /// Bytes of a log segment.
 pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a shard's log after which its state is written down as a whole, unless the user says
+/// otherwise.
+pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+/// Bytes of a snapshot that a shard writes in one step.
+pub const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
 /// Bytes of a log that are read at a time.
 pub const LOG_READ_BYTES: usize = 1 << 20;
 

@@ -80,9 +80,12 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
             let _ = fs::remove_file(scratch.path(name));
         }
         let _ = fs::remove_dir_all(scratch.path("state"));
+        // Every other round with snapshots, of which there are many then.
+        let every = if round % 2 == 0 { "1GiB" } else { "100KB" };
+        let kept = [&KEPT[..], &["--snapshot-every", every]].concat();
         let mut runs = 0;
         loop {
-            let mut run = scratch.start(&KEPT);
+            let mut run = scratch.start(&kept);
             // At another moment each time, and later as more is there to be gone through again.
             std::thread::sleep(Duration::from_millis(3 + round * 7 + runs * 11));
             run.kill().expect("it can be killed");
@@ -97,6 +100,8 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
         }
         assert_eq!(bag(&scratch.path("out.csv")), results, "round {round}");
         assert_eq!(bag(&scratch.path("late.csv")), late, "round {round}");
+        let snapshot = scratch.path("state").join("s000.snapshot").exists();
+        assert_eq!(snapshot, round % 2 == 1, "round {round}");
     }
     assert!(killed > 0, "some runs were cut off");
     // A run that is complete changes nothing more.

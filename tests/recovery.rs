@@ -23,6 +23,8 @@ struct Job {
     shards: usize,
     spec: WindowSpec,
     out_of_order: Span,
+    /// Bytes of log after which there is to be a snapshot.
+    snapshot_every: u64,
 }
 
 impl Job {
@@ -55,7 +57,11 @@ impl Job {
             .idle_policy(IdlePolicy::Backoff)
             .runtime(Runtime::Threads);
         if let Some(folder) = folder {
-            pipeline = pipeline.state(State::in_directory(folder).described("test", "recovery"));
+            pipeline = pipeline.state(
+                State::in_directory(folder)
+                    .described("test", "recovery")
+                    .snapshot_every(self.snapshot_every),
+            );
         }
         (pipeline.open().expect("the pipeline is sound"), told)
     }
@@ -99,7 +105,14 @@ fn job(sources: usize, shards: usize, size: u64, slide: u64) -> Job {
         spec: WindowSpec::sliding(Span::from_millis(size), Span::from_millis(slide)).unwrap(),
         // Less than the workload's disorder, so that some are late.
         out_of_order: Span::from_millis(300),
+        snapshot_every: u64::MAX,
     }
+}
+
+/// Segments of all logs in a state directory.
+fn log_segments(folder: &Path) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
 }
 
 #[test]
@@ -120,6 +133,34 @@ fn runs_that_are_cut_off_anywhere_come_to_what_one_run_comes_to() {
             }
             assert_eq!(bag(&told), bag(&expected), "{sources} {shards} {size} {slide} {steps}");
             // A run that was finished is gone through again and changes nothing.
+            let before = told.clone();
+            assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
+            assert_eq!(told, before);
+        }
+    }
+}
+
+#[test]
+fn runs_that_begin_with_a_snapshot_come_to_what_one_run_comes_to() {
+    for (sources, shards, size, slide) in
+        [(1, 1, 1_000, 1_000), (2, 2, 1_000, 1_000), (3, 2, 900, 400), (2, 3, 500, 100)]
+    {
+        let mut job = job(sources, shards, size, slide);
+        let mut expected = Told::new();
+        assert!(job.run(None, usize::MAX, &mut expected));
+        for (steps, every) in [(3, 1), (10, 1), (31, 20_000)] {
+            job.snapshot_every = every;
+            let folder = tempfile::tempdir().unwrap();
+            let (mut told, mut runs) = (Told::new(), 1);
+            while !job.run(Some(folder.path()), steps + runs * 5, &mut told) {
+                runs += 1;
+                assert!(runs < 200, "it gets on");
+            }
+            assert_eq!(bag(&told), bag(&expected), "{sources} {shards} {size} {slide} {steps}");
+            // Each run begins a segment.
+            let left = log_segments(folder.path());
+            assert!(runs < 4 || left < runs * shards, "{left} segments are left of {runs} runs");
+            assert!(folder.path().join("s000.snapshot").exists());
             let before = told.clone();
             assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
             assert_eq!(told, before);

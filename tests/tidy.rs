@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "sink",
         &[
+            "sync",
             "exchange",
             "window",
             "aggregate",
@@ -47,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "shard",
         &[
+            "state",
             "log",
             "sink",
             "exchange",

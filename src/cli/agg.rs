@@ -200,7 +200,10 @@ impl Job<'_> {
     /// What is kept, and what that depends on beside what the engine knows itself.
     fn state(&self) -> Option<State> {
         let Self { arguments, opened, .. } = self;
-        let state = State::in_directory(arguments.state.as_ref()?);
+        let mut state = State::in_directory(arguments.state.as_ref()?);
+        if let Some(bytes) = arguments.snapshot_every {
+            state = state.snapshot_every(bytes);
+        }
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", format!("{:?}", arguments.time_unit)),
@@ -325,7 +328,9 @@ fn follow<const WORDS: usize>(
             running.stopper().stop();
         }
         watch.look(|| running.metrics());
-        outputs.keep(false)?;
+        if outputs.keep(false)? {
+            results.confirm();
+        }
         if outputs_now == 0 {
             if results.is_ended() {
                 break;

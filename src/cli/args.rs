@@ -1,5 +1,6 @@
 //! The flags.
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tidewheel::Span;
@@ -152,10 +153,15 @@ pub(crate) struct Agg {
     pub(crate) late: Option<PathBuf>,
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
-    /// with by the same command, and --output FILE ends as if it had never stopped. The directory
-    /// grows by all that is read.
+    /// with by the same command, and --output FILE ends as if it had never stopped.
     #[arg(long, value_name = "DIR", requires = "output")]
     pub(crate) state: Option<PathBuf>,
+
+    /// With --state: after how much of what was read (64MiB, 1GB), shard by shard, all open windows
+    /// are written down, so that what was read before can be removed. Less: the directory stays
+    /// smaller and a run goes on sooner. Where windows hold much it is twice what they take.
+    #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
+    pub(crate) snapshot_every: Option<u64>,
 
     /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
@@ -269,6 +275,14 @@ fn parse_input_format(text: &str) -> Result<InputFormat, String> {
             ("jsonl", InputFormat::JsonLines, JSON_LINES_ALSO),
         ],
     )
+}
+
+/// Bytes, with a unit or without.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(bytes)) if bytes > 0 => Ok(bytes),
+        _ => Err("not a number of bytes above zero; say 16MiB, 64MB or 1000000".to_owned()),
+    }
 }
 
 fn parse_type(text: &str) -> Result<(String, DeclaredType), String> {

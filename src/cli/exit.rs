@@ -112,6 +112,7 @@ impl From<EngineError> for Failure {
             EngineError::Shard(ShardError::Log { ref error, .. }) => {
                 of_log(error, error.to_string())
             }
+            EngineError::Shard(ShardError::State { error, .. }) => Self::from(error),
             EngineError::RuntimeRefused(_) => Self::Usage(error.to_string()),
             EngineError::NoThread { .. } => Self::Io(error.to_string()),
             EngineError::Panicked { .. } => Self::Fault(error.to_string()),

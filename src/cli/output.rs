@@ -208,18 +208,19 @@ impl Outputs {
         Ok(Self { results, results_name, late, late_name, kept: Some(files) })
     }
 
-    /// Says how far kept files have come, when it is time to or `now`.
-    pub(crate) fn keep(&mut self, now: bool) -> Result<(), Failure> {
+    /// Says how far kept files have come, when it is time to or `now`. Says whether it did.
+    pub(crate) fn keep(&mut self, now: bool) -> Result<bool, Failure> {
         if !self.kept.as_ref().is_some_and(|files| now || files.kept.is_due()) {
-            return Ok(());
+            return Ok(false);
         }
         self.flush()?;
-        let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(()) };
+        let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(false) };
         let at = |file: &mut File, name: &str| {
             file.stream_position().map_err(|error| Failure::writing(name, &error))
         };
         let late = late.as_mut().map(|file| at(file, &self.late_name)).transpose()?;
-        kept.say(at(results, &self.results_name)?, late.unwrap_or(0))
+        kept.say(at(results, &self.results_name)?, late.unwrap_or(0))?;
+        Ok(true)
     }
 
     fn failed(&self, error: &io::Error) -> Failure {

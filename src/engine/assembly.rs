@@ -182,7 +182,7 @@ where
         };
         cores.push(Core {
             intakes: Vec::new(),
-            shard: Shard::new(parts, journals.next()),
+            shard: Shard::new(parts, journals.next())?,
             shard_meter: board.shard(index),
             locals: Vec::new(),
             clock,

@@ -1,11 +1,11 @@
-//! Bringing back what an earlier run left: the state directory is opened, each shard's log is read
-//! through once, and from that follows what each shard has taken and where each source goes on.
+//! Bringing back what an earlier run left: the state directory is opened, each shard's snapshot is
+//! read, and its log behind that read through once; from that follows what each shard has taken and
+//! where each source goes on.
 
 use super::OpenError;
-use crate::frame::FrameKind;
 use crate::log::{Guarantee, LogReader, MappedFiles, SegmentName, WriterStart};
-use crate::record::ShardIndex;
-use crate::shard::{IntakePlace, Journal, JournalParts};
+use crate::record::{NotSaved, ShardIndex, WordsReader};
+use crate::shard::{Heard, IntakePlace, Journal, JournalParts};
 use crate::state::{State, StateDirectory, StateError};
 use std::sync::Arc;
 
@@ -26,14 +26,6 @@ pub(super) struct Resumption {
     pub(super) ended: bool,
 }
 
-/// What the log of one shard says of a source.
-#[derive(Clone, Debug, Default)]
-struct Heard {
-    rows: u64,
-    place: Option<IntakePlace>,
-    ended: bool,
-}
-
 impl Durable {
     /// Opens a state directory for so many shards and sources.
     pub(super) fn bring_back(
@@ -46,57 +38,51 @@ impl Durable {
         let (mut logs, mut all) = (Vec::new(), Vec::new());
         for shard in 0..shards {
             let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
-            let (parts, heard) = look_through(&directory, &files, shard, sources)?;
+            let parts = look_through(&directory, &files, shard, sources)?;
+            all.push(parts.heard.clone());
             logs.push(parts);
-            all.push(heard);
         }
         let sources: Vec<_> = (0..sources).map(|source| resumption(&all, source)).collect();
         let closed: Vec<bool> = sources.iter().map(|source| source.ended).collect();
         let journals = logs
             .into_iter()
             .map(|parts| Journal::open(JournalParts { closed: closed.clone(), ..parts }))
-            .collect::<Result<_, _>>()
-            .map_err(StateError::from)?;
+            .collect::<Result<_, _>>()?;
         Ok(Self { directory, journals, sources })
     }
 }
 
-/// Reads a shard's log through: all of it is checked before any of it is believed.
+/// Reads a shard's snapshot and the log behind it: all of it is checked before any of it is
+/// believed.
 fn look_through(
-    directory: &StateDirectory,
+    directory: &Arc<StateDirectory>,
     files: &Arc<MappedFiles>,
     shard: ShardIndex,
     sources: usize,
-) -> Result<(JournalParts, Vec<Heard>), StateError> {
+) -> Result<JournalParts, StateError> {
     let identity = directory.identity();
+    let snapshot = directory.snapshot(shard)?;
     let mut reader = LogReader::open(Arc::clone(files), shard, Some(identity))?;
     let mut heard = vec![Heard::default(); sources];
+    if let Some(snapshot) = &snapshot {
+        heard = Heard::restore_all(&mut WordsReader::new(&snapshot.words), sources)
+            .map_err(|NotSaved| directory.not_a_snapshot(shard))?;
+        reader.pass_before(snapshot.next)?;
+    }
+    let mut logged = 0;
     while let Some(entry) = reader.read()? {
-        let header = entry.frame.header();
-        let Some(source) = heard.get_mut(usize::from(header.partition)) else { continue };
-        match header.kind() {
-            Some(FrameKind::Records) => {
-                source.rows = header.lane_sequence + u64::from(header.count);
-            }
-            Some(FrameKind::Position) => {
-                let place = IntakePlace::of(entry.frame);
-                // A run that went on from an earlier place says so again.
-                source.place = match (source.place.take(), place) {
-                    (Some(known), Some(place)) if place.is_before(&known) => Some(known),
-                    (known, place) => place.or(known),
-                };
-            }
-            Some(FrameKind::End) => source.ended = true,
-            _ => {}
+        logged += size_of_val(entry.frame.words()) as u64;
+        if let Some(source) = heard.get_mut(usize::from(entry.frame.header().partition)) {
+            source.hear(entry.frame);
         }
     }
     let end = reader.into_end();
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
     let (segment, guarantee) = (SegmentName { shard, number: 0 }, Guarantee::Process);
     let start = WriterStart { segment, next: end.next, identity, guarantee, epoch };
-    let taken = heard.iter().map(|source| source.rows).collect();
-    let (files, closed) = (Arc::clone(files), Vec::new());
-    Ok((JournalParts { files, end, start, taken, closed }, heard))
+    let (directory, files) = (Arc::clone(directory), Arc::clone(files));
+    let closed = Vec::new();
+    Ok(JournalParts { directory, files, snapshot, logged, end, start, heard, closed })
 }
 
 /// A source goes on where the shard stood that had heard least: the others know what they have.

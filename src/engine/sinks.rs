@@ -92,8 +92,9 @@ where
         for (bell, meter) in plan.shards {
             let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
             let (schema, meter) = (plan.schema.clone(), Arc::clone(meter));
-            sinks.push(LaneSink::new(schema, producer, reader.clone(), self.late, meter));
-            lanes.push((consumer, bell.clone()));
+            let sink = LaneSink::new(schema, producer, reader.clone(), self.late, meter);
+            lanes.push((consumer, bell.clone(), sink.confirmation()));
+            sinks.push(sink);
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);
         (sinks, handle)

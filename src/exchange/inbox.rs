@@ -85,6 +85,11 @@ impl Inbox {
         self.lanes[lane].meter.received.add(records);
     }
 
+    /// How many records each lane has brought, earlier runs counted in.
+    pub fn received(&self) -> impl Iterator<Item = u64> {
+        self.lanes.iter().map(|lane| lane.meter.received.get())
+    }
+
     /// Says where a lane stands: its watermark, and whether it is idle.
     #[inline]
     pub fn note(&self, lane: usize, watermark: Watermark, idle: bool) {

@@ -12,13 +12,16 @@
 //! - A lane that returns from idle adopts the merged watermark: what it brings is judged by that
 //!   or by its own watermark, whichever is higher.
 
+use crate::record::{NotSaved, WordsReader, WordsWriter};
 use crate::time::{EventTime, MonotonicNanos, Span, Watermark};
 
+/// As it is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 enum LaneState {
-    Active,
-    Idle,
-    Done,
+    Active = 0,
+    Idle = 1,
+    Done = 2,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +120,50 @@ impl WatermarkMerge {
     pub fn done(&mut self, lane: usize) -> Option<Watermark> {
         self.lanes[lane].state = LaneState::Done;
         self.reconsider()
+    }
+
+    /// Writes down where all lanes stand.
+    pub fn save(&self, out: &mut WordsWriter) {
+        out.word(self.lanes.len() as u64);
+        for lane in &self.lanes {
+            out.word(lane.state as u64);
+            out.word(lane.watermark.to_raw().cast_unsigned());
+            out.word(lane.adopted.to_raw().cast_unsigned());
+        }
+        out.word(self.merged.to_raw().cast_unsigned());
+        let (since, base) = self.all_idle.unwrap_or((MonotonicNanos(0), Watermark::START));
+        out.word(u64::from(self.all_idle.is_some()));
+        out.word(since.0);
+        out.word(base.to_raw().cast_unsigned());
+    }
+
+    /// Brings a merge of as many lanes to what was written down.
+    ///
+    /// # Errors
+    /// When something else was.
+    pub fn restore(&mut self, from: &mut WordsReader<'_>) -> Result<(), NotSaved> {
+        let watermark = |from: &mut WordsReader<'_>| {
+            from.word().map(|raw| Watermark::from_raw(raw.cast_signed()))
+        };
+        if from.count(3)? != self.lanes.len() {
+            return Err(NotSaved);
+        }
+        for lane in &mut self.lanes {
+            lane.state = match from.word()? {
+                0 => LaneState::Active,
+                1 => LaneState::Idle,
+                2 => LaneState::Done,
+                _ => return Err(NotSaved),
+            };
+            lane.watermark = watermark(from)?;
+            lane.adopted = watermark(from)?;
+        }
+        self.merged = watermark(from)?;
+        let is_idle = from.word()? != 0;
+        let since = MonotonicNanos(from.word()?);
+        let base = watermark(from)?;
+        self.all_idle = is_idle.then_some((since, base));
+        Ok(())
     }
 
     fn reconsider(&mut self) -> Option<Watermark> {
@@ -261,6 +308,29 @@ mod tests {
         assert_eq!(merge.idle(1, MonotonicNanos(500)), None, "lane 0 is active again");
         assert_eq!(merge.idle(0, MonotonicNanos(600)), None);
         assert_eq!(merge.idle(0, MonotonicNanos(610)), Some(at(50)));
+    }
+
+    #[test]
+    fn a_merge_that_was_saved_goes_on_as_if_it_had_not_been() {
+        let mut merge = WatermarkMerge::new(3, true);
+        merge.observe(0, at(10));
+        merge.observe(1, at(5));
+        merge.done(2);
+        merge.idle(1, MonotonicNanos(100));
+        merge.idle(0, MonotonicNanos(200));
+        let mut out = WordsWriter::default();
+        merge.save(&mut out);
+        let words = out.into_words();
+        let mut restored = WatermarkMerge::new(3, true);
+        restored.restore(&mut WordsReader::new(&words)).unwrap();
+        for merge in [&mut merge, &mut restored] {
+            assert_eq!(merge.idle(1, MonotonicNanos(230)), Some(at(40)));
+            assert_eq!(merge.judge(0, at(12)), at(40));
+            assert_eq!(merge.watermark_of(1), at(5));
+            assert!(merge.is_lane_done(2));
+        }
+        let mut other = WatermarkMerge::new(2, true);
+        assert_eq!(other.restore(&mut WordsReader::new(&words)), Err(NotSaved));
     }
 
     #[test]

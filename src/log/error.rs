@@ -2,6 +2,7 @@
 
 use super::{LogPosition, SegmentName};
 use crate::frame::FrameError;
+use crate::record::ShardIndex;
 use std::io;
 
 /// Why a log can not be read or written.
@@ -65,6 +66,20 @@ pub enum LogError {
         name: SegmentName,
         /// Which is there.
         path: String,
+    },
+    /// The log does not go on where the shard's snapshot stands.
+    #[error(
+        "the log of shard {} goes on with entry {found}, and its snapshot with entry {first}: \
+         files of it are missing; put them back from a copy, or begin anew with another state \
+         directory", shard.0
+    )]
+    Lost {
+        /// Whose log.
+        shard: ShardIndex,
+        /// The entry that the log has, or would have, next.
+        found: u64,
+        /// The entry that is needed.
+        first: u64,
     },
     /// An entry is longer than a segment.
     #[error("an entry of {bytes} bytes is longer than a log segment of {segment_bytes}")]

@@ -59,6 +59,7 @@ pub struct LogEnd {
 /// Reads the entries of one shard's log in their order.
 pub struct LogReader<B: Backing> {
     backing: Arc<B>,
+    shard: ShardIndex,
     identity: Option<LogIdentity>,
     ahead: VecDeque<SegmentName>,
     open: Option<OpenSegment<B::Segment>>,
@@ -109,6 +110,7 @@ impl<B: Backing> LogReader<B> {
         let next = EntrySequence::default();
         Ok(Self {
             backing,
+            shard,
             identity,
             ahead: names.into(),
             open: None,
@@ -118,6 +120,44 @@ impl<B: Backing> LogReader<B> {
             end: LogEnd { next, last, segments: Vec::new(), epoch: None, torn: None },
             ended: false,
         })
+    }
+
+    /// Passes over the entries before `first`, which a snapshot knows of. Segments that hold no
+    /// others are not looked at.
+    ///
+    /// # Errors
+    /// When the system says no, what is there can not be what was written, or `first` is neither
+    /// an entry of the log nor the one that would come next.
+    pub fn pass_before(&mut self, first: EntrySequence) -> Result<(), LogError> {
+        while let (Some(oldest), Some(next)) = (self.ahead.front(), self.ahead.get(1))
+            && let (Some(header), Some(next)) = (self.header_of(*oldest)?, self.header_of(*next)?)
+            && next.first() <= first
+        {
+            self.end.segments.push((header.name(), header.first()));
+            self.ahead.pop_front();
+        }
+        while self.open.is_none() && !self.ended {
+            self.open_next()?;
+        }
+        while self.due.is_some_and(|due| due < first) && self.read()?.is_some() {}
+        let found = self.due.unwrap_or_default();
+        if found != first {
+            let shard = self.shard;
+            return Err(LogError::Lost { shard, found: found.0, first: first.0 });
+        }
+        Ok(())
+    }
+
+    /// The header of a segment, if it has one.
+    fn header_of(&self, name: SegmentName) -> Result<Option<SegmentHeader>, LogError> {
+        let path = || self.backing.path_of(name);
+        let segment = self.backing.open(name).map_err(LogError::io(path(), "open"))?;
+        if segment.bytes() < SEGMENT_HEADER_BYTES {
+            return Ok(None);
+        }
+        let mut words = [0; SEGMENT_HEADER_WORDS];
+        segment.read(0, &mut words).map_err(LogError::io(path(), "read the header of"))?;
+        Ok(SegmentHeader::parse(&words).ok().filter(|header| header.name() == name))
     }
 
     /// The next entry; `None` once the log has ended.

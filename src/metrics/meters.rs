@@ -154,6 +154,8 @@ meter! {
         windows: Counter,
         /// Frames taken from lanes.
         frames: Counter,
+        /// Times that all the shard holds was written down, and the log before given up.
+        snapshots: Counter,
         /// Keys alive, each counted once a slice.
         live_keys: Counter,
         /// Slices open.

@@ -58,6 +58,8 @@ pub struct ShardCounts {
     pub left_out: u64,
     pub windows: u64,
     pub frames: u64,
+    /// Times that all the shard holds was written down, and the log before given up.
+    pub snapshots: u64,
     pub live_keys: u64,
     pub open_slices: u64,
     pub busy_nanos: u64,

@@ -9,11 +9,13 @@ mod columns;
 mod key;
 mod key_kind;
 mod schema;
+mod words;
 
 pub use columns::{ColumnRow, ColumnRows, Columns, ColumnsBatch, HeapRef};
 pub use key::{KeyHash, RouteHasher, ShardIndex, TableHasher};
 pub use key_kind::{BytesKey, KeyKind, KeyParts, PodKey, push_bare_key_part, push_key_part};
 pub use schema::{Schema, Typed};
+pub use words::{NotSaved, WordsReader, WordsWriter};
 
 use crate::time::EventTime;
 use bytemuck::Pod;

@@ -4,26 +4,38 @@
 //! Rows are known again by their numbers in their lane, so a source may bring rows that the log
 //! already holds: they are passed over. A source's place is an entry too, the same in the log of
 //! every shard, and says how many rows each lane had by then.
+//!
+//! Where there is a snapshot of the shard, it begins with that, and with the log behind it.
 
 use super::ShardError;
+use super::heard::Heard;
+use super::snapshots::{Snapshots, Written};
 use crate::frame::{Frame, FrameHeader, FrameKind};
-use crate::log::{LogEnd, LogError, LogReader, LogWriter, MappedFiles, SegmentName, WriterStart};
-use crate::record::ShardIndex;
+use crate::log::{LogEnd, LogReader, LogWriter, MappedFiles, SegmentName, WriterStart};
+use crate::record::{ShardIndex, WordsWriter};
+use crate::sink::OutputCounts;
+use crate::state::{Snapshot, StateDirectory, StateError};
 use crate::time::Watermark;
 use std::sync::Arc;
 
 /// What a journal is made of.
 #[derive(Debug)]
 pub struct JournalParts {
-    /// Where the log lies.
+    /// Where the log lies, and the snapshots.
+    pub directory: Arc<StateDirectory>,
+    /// The log's files.
     pub files: Arc<MappedFiles>,
+    /// What the shard held at one place of the log.
+    pub snapshot: Option<Snapshot>,
+    /// Bytes of the log behind that place.
+    pub logged: u64,
     /// Where the log of earlier runs ends.
     pub end: LogEnd,
     /// What the log is told when this run begins; its segment and its next entry follow from
     /// where the log ends.
     pub start: WriterStart,
-    /// Rows of each lane that the log holds.
-    pub taken: Vec<u64>,
+    /// What snapshot and log say of each source.
+    pub heard: Vec<Heard>,
     /// Lanes that bring nothing in this run: all shards have heard of their source's end.
     pub closed: Vec<bool>,
 }
@@ -45,6 +57,7 @@ pub struct Journal {
     parts: JournalParts,
     replay: Option<LogReader<MappedFiles>>,
     writer: Option<LogWriter<MappedFiles>>,
+    snapshots: Snapshots,
     /// The run whose entries are being taken again.
     epoch: Option<u64>,
 }
@@ -59,19 +72,35 @@ pub(super) struct Replayed<'j> {
 }
 
 impl Journal {
-    /// A journal that begins with what the log holds.
+    /// A journal that begins with what snapshot and log hold.
     ///
     /// # Errors
     /// When the log can not be read.
-    pub fn open(parts: JournalParts) -> Result<Self, LogError> {
+    pub fn open(parts: JournalParts) -> Result<Self, StateError> {
         let shard = parts.start.segment.shard;
         let identity = Some(parts.start.identity);
-        let replay = LogReader::open(Arc::clone(&parts.files), shard, identity)?;
-        Ok(Self { parts, replay: Some(replay), writer: None, epoch: None })
+        let mut replay = LogReader::open(Arc::clone(&parts.files), shard, identity)?;
+        let mut last = 0;
+        if let Some(snapshot) = &parts.snapshot {
+            replay.pass_before(snapshot.next)?;
+            last = snapshot.words.len() as u64 * 8;
+        }
+        let snapshots = Snapshots::new(parts.directory.snapshot_every(), parts.logged, last);
+        let epoch = parts.snapshot.as_ref().map(|snapshot| snapshot.epoch);
+        Ok(Self { parts, replay: Some(replay), writer: None, snapshots, epoch })
+    }
+
+    /// What the shard begins with.
+    pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
+        self.parts.snapshot.take()
     }
 
     fn shard(&self) -> ShardIndex {
         self.parts.start.segment.shard
+    }
+
+    pub(super) fn not_a_snapshot(&self) -> StateError {
+        self.parts.directory.not_a_snapshot(self.shard())
     }
 
     /// The next entry of earlier runs; `None` once all were taken.
@@ -117,7 +146,7 @@ impl Journal {
     fn admit_rows(&mut self, lane: usize, watermark: Watermark, frame: Frame<'_>) -> Admission {
         let header = frame.header();
         let (first, count) = (header.lane_sequence, u64::from(header.count));
-        let taken = &mut self.parts.taken[lane];
+        let taken = &mut self.parts.heard[lane].rows;
         let known = taken.saturating_sub(first).min(count);
         *taken = (*taken).max(first + count);
         if known == 0 {
@@ -149,7 +178,47 @@ impl Journal {
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
         writer.append(frame).map_err(failed)?;
+        self.parts.heard[usize::from(frame.header().partition)].hear(frame);
+        self.snapshots.note_logged(size_of_val(frame.words()));
         Ok(())
+    }
+
+    /// Whether it is time to write down all that the shard holds.
+    pub(super) fn is_snapshot_due(&self) -> bool {
+        self.writer.is_some() && self.snapshots.is_due()
+    }
+
+    /// Begins a snapshot, of the place that the log has come to. `save` writes what the shard
+    /// holds, by when so much had come out.
+    pub(super) fn begin_snapshot(
+        &mut self,
+        taken: OutputCounts,
+        save: impl FnOnce(&mut WordsWriter),
+    ) -> Result<(), ShardError> {
+        let shard = self.shard();
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let mut out = WordsWriter::default();
+        self.parts.heard.iter().for_each(|heard| heard.save(&mut out));
+        save(&mut out);
+        let (next, epoch) = (writer.next(), self.parts.start.epoch);
+        let snapshot = Snapshot { shard, next, epoch, words: out.into_words() };
+        let begun = self.parts.directory.begin_snapshot(snapshot);
+        let begun = begun.map_err(|error| ShardError::State { shard, error })?;
+        self.snapshots.begin(begun, next, taken);
+        Ok(())
+    }
+
+    /// Goes on with a snapshot, if one is at hand. Segments before one that is in force now are
+    /// removed.
+    pub(super) fn step_snapshot(&mut self, confirmed: OutputCounts) -> Result<Written, ShardError> {
+        let shard = self.shard();
+        let written = self.snapshots.step(confirmed);
+        let written = written.map_err(|error| ShardError::State { shard, error })?;
+        if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
+            let released = writer.release_before(next);
+            released.map_err(|error| ShardError::Log { shard, error })?;
+        }
+        Ok(written)
     }
 
     /// Whether a lane brings nothing more in this run, be it that its source stopped before its

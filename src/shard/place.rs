@@ -35,7 +35,12 @@ pub struct IntakePlace {
 impl IntakePlace {
     /// Reads the row of a position frame.
     pub fn of(frame: Frame<'_>) -> Option<Self> {
-        let (standing, lane_rows) = frame.rows().split_at_checked(STANDING_WORDS)?;
+        Self::of_words(frame.rows())
+    }
+
+    /// Reads what [`IntakePlace::words`] gave.
+    pub(super) fn of_words(words: &[u64]) -> Option<Self> {
+        let (standing, lane_rows) = words.split_at_checked(STANDING_WORDS)?;
         let standing = *bytemuck::cast_slice::<u64, Standing>(standing).first()?;
         Some(Self { standing, lane_rows: lane_rows.to_vec() })
     }

@@ -1,7 +1,9 @@
 //! The shard's step: the hot path from a frame to a result.
 
+use super::heard::Heard;
 use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
+use super::snapshots::Written;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Inbox, WatermarkMerge};
 use crate::frame::{Frame, FrameKind};
@@ -10,9 +12,10 @@ use crate::limits::{
 };
 use crate::log::LogError;
 use crate::metrics::{LatencyWriter, ShardMeter};
-use crate::record::{Schema, ShardIndex};
+use crate::record::{NotSaved, Schema, ShardIndex, WordsReader, WordsWriter};
 use crate::ring::LocalRing;
-use crate::sink::{ResultSink, Session};
+use crate::sink::{OutputCounts, ResultSink, Session};
+use crate::state::StateError;
 use crate::time::{Clock, MonotonicNanos, Watermark};
 use crate::window::{Added, Firing, Flow, LateRow, StoreError, WindowStore};
 use std::sync::Arc;
@@ -44,6 +47,14 @@ pub enum ShardError {
         shard: ShardIndex,
         /// What is wrong with it.
         error: LogError,
+    },
+    /// A snapshot can not be written.
+    #[error("shard {}: {error}", shard.0)]
+    State {
+        /// Which shard.
+        shard: ShardIndex,
+        /// What is wrong.
+        error: StateError,
     },
     /// A source went away without a last word.
     #[error("shard {}: the source of lane {lane} went away without an end", shard.0)]
@@ -121,8 +132,20 @@ where
     R: ResultSink<S, A>,
 {
     /// A shard that has seen nothing yet. With a journal, it begins with what the journal holds.
-    pub fn new(parts: ShardParts<S, A, R>, journal: Option<Journal>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the journal's snapshot is not of such a shard.
+    pub fn new(
+        mut parts: ShardParts<S, A, R>,
+        mut journal: Option<Journal>,
+    ) -> Result<Self, StateError> {
+        if let Some(journal) = &mut journal
+            && let Some(snapshot) = journal.take_snapshot()
+        {
+            let restored = parts.restore(&snapshot.words);
+            restored.map_err(|NotSaved| journal.not_a_snapshot())?;
+        }
+        Ok(Self {
             parts,
             journal,
             first_lane: 0,
@@ -131,7 +154,7 @@ where
             fired: 0,
             stopped_at: None,
             finished: false,
-        }
+        })
     }
 
     /// One bounded piece of work. `stopping`: what is left of very many windows comes out no more.
@@ -174,6 +197,7 @@ where
             self.parts.latency.publish_last();
             return Ok(Progress::Worked);
         }
+        worked |= self.snapshot()?;
         if !worked {
             self.parts.latency.publish(clock.now());
             self.look_for_lost_sources()?;
@@ -230,6 +254,21 @@ where
             }
         }
         Ok(Progress::Worked)
+    }
+
+    /// Goes on with a snapshot, or begins one when it is time to. Nothing is in hand.
+    fn snapshot(&mut self) -> Result<bool, ShardError> {
+        let Self { parts, journal: Some(journal), .. } = self else { return Ok(false) };
+        if journal.is_snapshot_due() {
+            let taken = parts.sink.taken();
+            journal.begin_snapshot(taken, |out| parts.save(out))?;
+            return Ok(true);
+        }
+        let written = journal.step_snapshot(parts.sink.confirmed())?;
+        if let Written::InForce(_) = written {
+            parts.meter.snapshots.add(1);
+        }
+        Ok(written != Written::Nothing)
     }
 
     /// Whether a lane will bring nothing more.
@@ -350,6 +389,46 @@ impl<S: Schema, A: Aggregate<S::Row>, R> ShardParts<S, A, R> {
     fn split(&mut self) -> (&mut Inbox, Operators<'_, S, A, R>) {
         let Self { index, inbox, merge, store, schema, sink, meter, .. } = self;
         (inbox, Operators { shard: *index, schema, merge, store, sink, meter })
+    }
+}
+
+impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
+    /// Writes down all that the shard holds and has counted.
+    fn save(&self, out: &mut WordsWriter) {
+        let OutputCounts { results, late } = self.sink.taken();
+        let meter = &self.meter;
+        let counts = [&meter.received, &meter.counted, &meter.late, &meter.partly_late];
+        out.word(results);
+        out.word(late);
+        counts.iter().for_each(|count| out.word(count.get()));
+        self.inbox.received().for_each(|received| out.word(received));
+        self.merge.save(out);
+        self.store.save(out);
+    }
+
+    /// Brings a new shard to what was written down, behind what was heard of its sources.
+    fn restore(&mut self, words: &[u64]) -> Result<(), NotSaved> {
+        let from = &mut WordsReader::new(words);
+        Heard::restore_all(from, self.inbox.lanes())?;
+        let counts = OutputCounts { results: from.word()?, late: from.word()? };
+        self.sink.resume(counts);
+        let meter = &self.meter;
+        meter.results.set(counts.results);
+        for count in [&meter.received, &meter.counted, &meter.late, &meter.partly_late] {
+            count.set(from.word()?);
+        }
+        for lane in 0..self.inbox.lanes() {
+            self.inbox.note_earlier(lane, from.word()?);
+        }
+        self.merge.restore(from)?;
+        self.store.restore(from)?;
+        from.end()?;
+        self.meter.watermark.set(self.merge.merged().to_raw());
+        let stats = self.store.stats();
+        meter.live_keys.set(stats.live_keys as u64);
+        meter.open_slices.set(stats.open_slices as u64);
+        meter.windows.set(stats.windows_fired);
+        Ok(())
     }
 }
 

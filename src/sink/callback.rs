@@ -1,6 +1,6 @@
 //! Results handed to a closure on the shard's own core, and results that are only counted.
 
-use super::{LateRecord, ResultSink, Session, WindowResult};
+use super::{LateRecord, OutputCounts, ResultSink, Session, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
@@ -8,7 +8,8 @@ use crate::window::{Fired, Flow, LateRow};
 use std::sync::Arc;
 
 /// Calls a closure for each result, another for each late record. Both run on the shard's core,
-/// so they must neither block nor take long.
+/// so they must neither block nor take long. What a closure has returned from counts as
+/// confirmed: an engine with state may never bring it again.
 pub struct Callback<A, F, L> {
     shard: ShardIndex,
     aggregate: A,
@@ -70,6 +71,20 @@ where
 
     fn finish(&mut self) -> bool {
         true
+    }
+
+    fn taken(&self) -> OutputCounts {
+        OutputCounts { results: self.sequence, late: self.late }
+    }
+
+    fn confirmed(&self) -> OutputCounts {
+        ResultSink::<S, A>::taken(self)
+    }
+
+    fn resume(&mut self, behind: OutputCounts) {
+        (self.sequence, self.late) = (behind.results, behind.late);
+        self.meter.results.set(behind.results);
+        self.meter.late.set(behind.late);
     }
 }
 
@@ -146,6 +161,20 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
 
     fn finish(&mut self) -> bool {
         true
+    }
+
+    fn taken(&self) -> OutputCounts {
+        OutputCounts { results: self.results, late: self.meter.late.get() }
+    }
+
+    fn confirmed(&self) -> OutputCounts {
+        ResultSink::<S, A>::taken(self)
+    }
+
+    fn resume(&mut self, behind: OutputCounts) {
+        self.results = behind.results;
+        self.meter.results.set(behind.results);
+        self.meter.late.set(behind.late);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The in-process handle that results are polled from, on any thread.
 
-use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, result_stride};
-use super::{LateRecord, WindowResult};
+use super::lane::{Confirmation, LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, result_stride};
+use super::{LateRecord, OutputCounts, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
 use crate::frame::{Frame, FrameKind, HEADER_WORDS};
@@ -9,6 +9,7 @@ use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
 use crate::time::{EventTime, Watermark};
 use crate::window::{Reason, Window};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What comes out of an engine.
@@ -36,9 +37,21 @@ struct ResultLane {
     /// Wakes the shard's core when there is room again.
     bell: Bell,
     ended: bool,
+    /// What was handed over.
+    polled: OutputCounts,
+    confirmation: Arc<Confirmation>,
 }
 
 impl ResultLane {
+    /// Notes that a frame of so many results, or late records, was handed over.
+    fn note(&mut self, kind: Option<FrameKind>, until: u64) {
+        match kind {
+            Some(FrameKind::Partials) => self.polled.results = until,
+            Some(FrameKind::Records) => self.polled.late = until,
+            _ => {}
+        }
+    }
+
     fn is_ended(&mut self) -> bool {
         self.ended || self.consumer.is_finished()
     }
@@ -48,13 +61,14 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(
         schema: S,
         aggregate: A,
-        lanes: Vec<(Consumer<u64>, Bell)>,
+        lanes: Vec<(Consumer<u64>, Bell, Arc<Confirmation>)>,
         listener: Listener,
     ) -> Self {
-        let lanes = lanes
-            .into_iter()
-            .map(|(consumer, bell)| ResultLane { consumer, bell, ended: false })
-            .collect();
+        let lanes = lanes.into_iter().map(|(consumer, bell, confirmation)| {
+            let polled = OutputCounts::default();
+            ResultLane { consumer, bell, ended: false, polled, confirmation }
+        });
+        let lanes = lanes.collect();
         Self { schema, aggregate, lanes, listener }
     }
 
@@ -93,13 +107,24 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                     _ => {}
                 }
                 outputs += header.count as usize;
+                let (kind, until) = (header.kind(), header.lane_sequence + u64::from(header.count));
                 let lane = &mut self.lanes[shard];
+                lane.note(kind, until);
                 lane.consumer.release(words);
                 lane.ended |= ended;
                 lane.bell.ring();
             }
         }
         outputs
+    }
+
+    /// Says that all that was handed over so far has reached those for whom it is, and need never
+    /// come again. An engine with state keeps what it would need to bring it again until then, so
+    /// its logs grow while nothing is confirmed; without state this does nothing.
+    pub fn confirm(&mut self) {
+        for lane in &mut self.lanes {
+            lane.confirmation.raise(lane.polled);
+        }
     }
 
     /// Whether everything has been handed over that ever will be.

@@ -5,7 +5,7 @@
 //!  a row of late ones:  | window end | watermark | the record's own row ..       |
 //! ```
 
-use super::{ResultSink, Session};
+use super::{OutputCounts, ResultSink, Session};
 use crate::aggregate::Aggregate;
 use crate::cpu::Bell;
 use crate::exchange::FRAME_WORDS_MAX;
@@ -13,6 +13,7 @@ use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Tail};
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema};
 use crate::ring::{Claim, Producer};
+use crate::sync::{AtomicU64, Ordering};
 use crate::time::Watermark;
 use crate::window::{Fired, Flow, LateRow};
 use std::sync::Arc;
@@ -29,6 +30,30 @@ pub(super) fn result_stride<K: KeyKind, P>() -> usize {
     RESULT_HEAD_WORDS + K::words() + size_of::<P>().div_ceil(8)
 }
 
+/// What the reader of a shard's results has confirmed. The reader writes it, the shard reads it.
+#[derive(Debug)]
+pub(crate) struct Confirmation {
+    results: AtomicU64,
+    late: AtomicU64,
+}
+
+impl Confirmation {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { results: AtomicU64::new(0), late: AtomicU64::new(0) })
+    }
+
+    /// Confirms all up to so many, and what was confirmed before.
+    pub(super) fn raise(&self, counts: OutputCounts) {
+        self.results.fetch_max(counts.results, Ordering::Release);
+        self.late.fetch_max(counts.late, Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> OutputCounts {
+        let results = self.results.load(Ordering::Acquire);
+        OutputCounts { results, late: self.late.load(Ordering::Acquire) }
+    }
+}
+
 /// Writes one shard's results into the ring to a [`Results`](super::Results) handle. When the
 /// handle is gone, results are counted and dropped.
 #[derive(Debug)]
@@ -40,6 +65,7 @@ pub struct LaneSink<S> {
     results: u64,
     keep_late: bool,
     late: LateBuffer,
+    confirmation: Arc<Confirmation>,
     meter: Arc<SinkMeter>,
 }
 
@@ -64,7 +90,12 @@ impl<S: Schema> LaneSink<S> {
         meter: Arc<SinkMeter>,
     ) -> Self {
         let (tail, late) = (Tail::default(), LateBuffer::default());
-        Self { schema, producer, bell, tail, results: 0, keep_late, late, meter }
+        let confirmation = Confirmation::new();
+        Self { schema, producer, bell, tail, results: 0, keep_late, late, confirmation, meter }
+    }
+
+    pub(crate) fn confirmation(&self) -> Arc<Confirmation> {
+        Arc::clone(&self.confirmation)
     }
 
     /// Moves late records into one frame, as many as fit. `false` when the ring is full.
@@ -156,6 +187,27 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
         claim.commit(words);
         self.bell.ring();
         true
+    }
+
+    fn taken(&self) -> OutputCounts {
+        let late = if self.keep_late { self.late.records } else { self.meter.late.get() };
+        OutputCounts { results: self.results, late }
+    }
+
+    fn confirmed(&self) -> OutputCounts {
+        let (taken, confirmed) = (ResultSink::<S, A>::taken(self), self.confirmation.get());
+        match self.producer.is_abandoned() {
+            true => taken,
+            false if self.keep_late => confirmed,
+            false => OutputCounts { late: taken.late, ..confirmed },
+        }
+    }
+
+    fn resume(&mut self, behind: OutputCounts) {
+        (self.results, self.late.records) = (behind.results, behind.late);
+        self.confirmation.raise(behind);
+        self.meter.results.set(behind.results);
+        self.meter.late.set(behind.late);
     }
 }
 

@@ -51,6 +51,22 @@ pub struct LateRecord<'a, R: ?Sized> {
     pub sequence: u64,
 }
 
+/// So many results and late records of one shard, counted since its first run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputCounts {
+    /// Results.
+    pub results: u64,
+    /// Late records.
+    pub late: u64,
+}
+
+impl OutputCounts {
+    /// Whether all of these are among the others.
+    pub const fn are_within(self, others: Self) -> bool {
+        self.results <= others.results && self.late <= others.late
+    }
+}
+
 /// Takes the results of one shard.
 pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
     /// The results of one closing.
@@ -66,6 +82,12 @@ pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
     fn flush(&mut self) -> bool;
     /// Says that nothing more will come. `false` when there is no room to say so.
     fn finish(&mut self) -> bool;
+    /// What the sink has taken. Late records that wait for [`ResultSink::flush`] may be missing.
+    fn taken(&self) -> OutputCounts;
+    /// What of it has reached those for whom it is, so that it need never come again.
+    fn confirmed(&self) -> OutputCounts;
+    /// Goes on behind what an earlier run brought out and had confirmed.
+    fn resume(&mut self, behind: OutputCounts);
 }
 
 /// The results of one closing on their way out.

@@ -3,7 +3,10 @@
 use super::error::StateError;
 use super::manifest::Manifest;
 use super::progress::OutputProgress;
+use super::snapshot::{self, Snapshot, SnapshotWriter};
+use crate::limits::SNAPSHOT_LOG_BYTES;
 use crate::log::LogIdentity;
+use crate::record::{NotSaved, ShardIndex};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,12 +17,23 @@ use std::path::{Path, PathBuf};
 pub struct State {
     folder: PathBuf,
     described: Vec<(String, String)>,
+    snapshot_every: u64,
 }
 
 impl State {
     /// State in a directory, which is made if it is not there.
     pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), described: Vec::new() }
+        let (folder, described) = (folder.into(), Vec::new());
+        Self { folder, described, snapshot_every: SNAPSHOT_LOG_BYTES }
+    }
+
+    /// After how many bytes of a shard's log, 64 MiB by default, its state is written down as a
+    /// whole, so that the log before can go. Later where the state itself is large: then after
+    /// twice as many bytes as it took the last time.
+    #[must_use]
+    pub fn snapshot_every(mut self, bytes: u64) -> Self {
+        self.snapshot_every = bytes.max(1);
+        self
     }
 
     /// Says something about the pipeline that its state depends on: what a closure filters by, say,
@@ -36,6 +50,7 @@ impl State {
 pub struct StateDirectory {
     folder: PathBuf,
     identity: LogIdentity,
+    snapshot_every: u64,
     /// Holds the lock until it is dropped.
     _lock: File,
 }
@@ -46,7 +61,7 @@ impl StateDirectory {
     /// # Errors
     /// When the directory can not be used, is in use, or belongs to another pipeline.
     pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
-        let State { folder, described: mut pipeline } = state;
+        let State { folder, described: mut pipeline, snapshot_every } = state;
         pipeline.extend(described);
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
@@ -60,7 +75,7 @@ impl StateDirectory {
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self { folder, identity, _lock: lock })
+        Ok(Self { folder, identity, snapshot_every, _lock: lock })
     }
 
     /// The directory.
@@ -71,6 +86,33 @@ impl StateDirectory {
     /// The logs that belong here.
     pub fn identity(&self) -> LogIdentity {
         self.identity
+    }
+
+    /// After how many bytes of a shard's log a snapshot is due.
+    pub fn snapshot_every(&self) -> u64 {
+        self.snapshot_every
+    }
+
+    /// The last whole snapshot of a shard; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// When its file can not be read, or is damaged.
+    pub fn snapshot(&self, shard: ShardIndex) -> Result<Option<Snapshot>, StateError> {
+        snapshot::read(&self.folder, shard, self.identity)
+    }
+
+    /// A shard's snapshot is whole, and not of such a shard.
+    pub fn not_a_snapshot(&self, shard: ShardIndex) -> StateError {
+        let path = snapshot::path_of(&self.folder, shard).display().to_string();
+        StateError::Damaged { path, problem: NotSaved.to_string() }
+    }
+
+    /// Begins to write a snapshot.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn begin_snapshot(&self, snapshot: Snapshot) -> Result<SnapshotWriter, StateError> {
+        SnapshotWriter::begin(&self.folder, self.identity, snapshot)
     }
 
     /// How far the output had come; `None` when it had not begun.

@@ -7,6 +7,7 @@
 //!  DIR/lock             held while an engine uses the directory; holds its process number
 //!  DIR/manifest         the pipeline, in words; checked when the directory is opened
 //!  DIR/s000-….log       the log of shard 0, segment by segment
+//!  DIR/s000.snapshot    what shard 0 held at one place of its log; the log before is not needed
 //!  DIR/output           how much of the output is part of it for good
 //! ```
 
@@ -14,7 +15,9 @@ mod directory;
 mod error;
 mod manifest;
 mod progress;
+mod snapshot;
 
 pub use directory::{State, StateDirectory};
 pub use error::StateError;
 pub use progress::OutputProgress;
+pub use snapshot::{Snapshot, SnapshotWriter};

@@ -2,7 +2,8 @@
 
 use super::slices::Content;
 use super::table::Index;
-use crate::record::KeyKind;
+use crate::record::{KeyKind, NotSaved, TableHasher, WordsReader, WordsWriter};
+use bytemuck::Pod;
 
 /// One key's partial. The partial stands first, so that it is aligned whatever the key is.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,38 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
     #[inline]
     pub(super) fn key<'a>(&'a self, entry: &'a Entry<P, K::Stored>) -> K::Ref<'a> {
         K::load(&self.heap, &entry.key)
+    }
+}
+
+impl<K: KeyKind, P: Pod> Pane<K, P> {
+    /// Writes down all that it holds.
+    pub(super) fn save(&self, out: &mut WordsWriter) {
+        let mut tail = Vec::new();
+        out.word(self.entries.len() as u64);
+        for entry in &self.entries {
+            out.pod(&entry.partial);
+            out.key::<K>(self.key(entry), &mut tail);
+        }
+        out.bytes(&tail);
+    }
+
+    /// Brings back what was written down, in the same order.
+    pub(super) fn restore(
+        from: &mut WordsReader<'_>,
+        hasher: &TableHasher,
+    ) -> Result<Self, NotSaved> {
+        let partial_words = size_of::<P>().div_ceil(8);
+        let stride = partial_words + K::words();
+        let count = from.count(stride)?;
+        let rows = from.take(count * stride)?;
+        let tail = from.bytes()?;
+        let mut pane = Self::default();
+        for nth in 0..count {
+            let (partial, key) = rows[nth * stride..][..stride].split_at(partial_words);
+            let key = K::read(key, tail);
+            pane.entry(K::table_hash(hasher, key), key, WordsReader::new(partial).pod()?);
+        }
+        Ok(pane)
     }
 }
 

@@ -64,7 +64,7 @@ impl<T: Content> Slices<T> {
         Ok(pane)
     }
 
-    fn open(&mut self, slice: SliceIndex) -> Result<u32, TooManySlices> {
+    pub(super) fn open(&mut self, slice: SliceIndex) -> Result<u32, TooManySlices> {
         if let Some(pane) = self.open.get(&slice) {
             return Ok(*pane);
         }
@@ -118,6 +118,11 @@ impl<T: Content> Slices<T> {
             *self.pane_mut(pane) = T::default();
         }
         self.spare.push(pane);
+    }
+
+    /// The open slices in the order of time.
+    pub(super) fn by_time(&self) -> impl ExactSizeIterator<Item = (SliceIndex, &T)> {
+        self.open.iter().map(|(slice, pane)| (*slice, self.pane(*pane)))
     }
 
     /// What the open slices hold.

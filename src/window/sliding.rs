@@ -14,6 +14,8 @@
 //! `saved` of an entry is what `front[slot]` is once the entry's slice and all older ones have
 //! left. A window's partial is `front ∘ back`.
 
+mod saved;
+
 use super::pane::Pane;
 use super::spec::SliceIndex;
 use super::table::Index;
@@ -267,18 +269,18 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
                 self.slots[*slot as usize].back = aggregate.identity();
             }
         }
-        self.save(aggregate);
+        self.save_front(aggregate);
     }
 
     /// Brings the front up to date after late records.
     pub(super) fn settle<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
         if self.stale {
-            self.save(aggregate);
+            self.save_front(aggregate);
         }
     }
 
     /// Computes the front's partials, saving what they are once a slice has left.
-    fn save<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+    fn save_front<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
         self.stale = false;
         for retained in self.retained.range(..self.front) {
             for slot in &retained.slots {

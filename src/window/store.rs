@@ -1,5 +1,7 @@
 //! The windows of one shard: rows in, results out.
 
+mod saved;
+
 use super::combiner::SlicePartial;
 use super::key_watch::KeyWatch;
 use super::pane::Pane;

@@ -3,7 +3,9 @@
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
-use crate::record::{BytesKey, Moment, PodKey, Record, Schema, SourceSequence, Typed};
+use crate::record::{
+    BytesKey, Moment, PodKey, Record, Schema, SourceSequence, Typed, WordsReader, WordsWriter,
+};
 use crate::time::{EventTime, Span, Watermark};
 use bytemuck::{Pod, Zeroable};
 use proptest::prelude::*;
@@ -92,6 +94,8 @@ struct Case {
     /// Which of the rows that are on time are combined before they reach the store; which turns
     /// end with all that is combined leaving.
     combined: Vec<bool>,
+    /// After which firings the store is written down and brought back.
+    saved: Vec<bool>,
 }
 
 fn spec() -> impl Strategy<Value = WindowSpec> {
@@ -168,6 +172,7 @@ fn case() -> impl Strategy<Value = Case> {
             refusals,
             interrupted,
             combined,
+            saved: vec![false],
         },
     )
 }
@@ -236,20 +241,26 @@ type Store = WindowStore<PodKey<u64>, Probe, Row>;
 struct Run {
     store: Store,
     results: Results,
+    /// The results in the order in which they came.
+    order: Vec<(i64, i64, u64)>,
     reasons: Vec<Reason>,
     refusals: Vec<bool>,
     turn: usize,
+    saved: Vec<bool>,
+    firings: usize,
     late: u64,
     /// Records that came combined.
     partials: u64,
     last_end: i64,
+    spec: WindowSpec,
+    probe: Probe,
     tick: Span,
 }
 
 impl Run {
     fn fire(&mut self) {
         loop {
-            let Self { store, results, reasons, refusals, turn, last_end, .. } = self;
+            let Self { store, results, order, reasons, refusals, turn, last_end, .. } = self;
             let firing = store.fire(&mut |fired| {
                 *turn += 1;
                 // Every fourth offer is taken, so that all get through some time.
@@ -261,13 +272,41 @@ impl Run {
                 *last_end = end;
                 let before = results.insert((start, end, fired.key), *fired.partial);
                 assert_eq!(before, None, "a result came twice");
+                order.push((start, end, fired.key));
                 reasons.push(fired.reason);
                 Flow::Taken
             });
             if firing == Firing::Done {
-                return;
+                break;
             }
         }
+        self.firings += 1;
+        if self.saved[self.firings % self.saved.len()] {
+            self.save_and_restore();
+        }
+    }
+
+    fn empty(&self) -> Store {
+        Store::new(self.spec, self.tick, self.probe, StoreLimits::default())
+    }
+
+    /// Puts a new store in the place of the one at hand, which is written down for it.
+    fn save_and_restore(&mut self) {
+        let save = |store: &Store| {
+            let mut out = WordsWriter::default();
+            store.save(&mut out);
+            out.into_words()
+        };
+        let words = save(&self.store);
+        let mut store = self.empty();
+        let mut from = WordsReader::new(&words);
+        store.restore(&mut from).expect("it was just saved");
+        assert_eq!(from.end(), Ok(()), "all that was saved is read");
+        assert_eq!(save(&store), words, "nothing is lost");
+        assert_eq!(store.stats(), self.store.stats());
+        let cut = &words[..words.len() - 1];
+        assert!(self.empty().restore(&mut WordsReader::new(cut)).is_err());
+        self.store = store;
     }
 
     fn add(&mut self, rows: &[Row], watermark: Watermark, first: SourceSequence) {
@@ -379,12 +418,17 @@ fn run(case: &Case) -> Run {
     let mut run = Run {
         store: Store::new(case.spec, tick, probe, StoreLimits::default()),
         results: Results::new(),
+        order: Vec::new(),
         reasons: Vec::new(),
         refusals: case.refusals.clone(),
         turn: 0,
+        saved: case.saved.clone(),
+        firings: 0,
         late: 0,
         partials: 0,
         last_end: i64::MIN,
+        spec: case.spec,
+        probe,
         tick,
     };
     let partition = |_| Partition {
@@ -428,6 +472,18 @@ proptest! {
         let (before, after) = run.reasons.split_at(split.unwrap_or(run.reasons.len()));
         prop_assert!(before.iter().all(|reason| *reason == Reason::OnTime));
         prop_assert!(after.iter().all(|reason| *reason == ending));
+    }
+
+    #[test]
+    fn a_store_that_was_saved_goes_on_as_if_it_had_not_been(
+        case in prop_oneof![case(), far_case()],
+        saved in prop::collection::vec(any::<bool>(), 1..9),
+    ) {
+        let whole = run(&case);
+        let restored = run(&Case { saved, ..case });
+        prop_assert_eq!(&restored.results, &whole.results);
+        prop_assert_eq!(&restored.order, &whole.order);
+        prop_assert_eq!(restored.late, whole.late);
     }
 
     #[test]

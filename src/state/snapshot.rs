@@ -1,0 +1,242 @@
+//! A shard's snapshot: all that it holds at one place of its log, in one file.
+//!
+//! ```text
+//!  s003.snapshot:    | header | words of the shard ... |
+//! ```
+//! The file is written beside the one before it, a piece at a time, its header last; then it takes
+//! that one's place as a whole.
+
+use super::StateError;
+use crate::log::{EntrySequence, LogIdentity};
+use crate::record::ShardIndex;
+use bytemuck::{Pod, Zeroable};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What a shard held, and where in its log that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Which shard.
+    pub shard: ShardIndex,
+    /// The first entry that it does not know of.
+    pub next: EntrySequence,
+    /// The number of the run that wrote it.
+    pub epoch: u64,
+    /// What the shard held.
+    pub words: Vec<u64>,
+}
+
+const MAGIC: u64 = u64::from_le_bytes(*b"TWHEELSN");
+const VERSION: u32 = 1;
+
+/// The start of a snapshot's file. Its layout is part of the format.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+struct Header {
+    magic: u64,
+    version: u32,
+    shard: u16,
+    reserved: u16,
+    identity: u64,
+    next: u64,
+    epoch: u64,
+    words: u64,
+    words_crc: u32,
+    crc: u32,
+}
+
+const HEADER_BYTES: usize = size_of::<Header>();
+const _: () = assert!(HEADER_BYTES == 56, "no padding, and whole words");
+
+impl Header {
+    fn checksum(&self) -> u32 {
+        crc32c::crc32c(bytemuck::bytes_of(&Self { crc: 0, ..*self }))
+    }
+}
+
+pub(super) fn path_of(folder: &Path, shard: ShardIndex) -> PathBuf {
+    folder.join(format!("s{:03}.snapshot", shard.0))
+}
+
+/// A snapshot on its way into its file.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    snapshot: Snapshot,
+    identity: LogIdentity,
+    path: PathBuf,
+    new: PathBuf,
+    file: File,
+    /// Bytes of the words that are written, and the checksum of these.
+    written: usize,
+    crc: u32,
+}
+
+impl SnapshotWriter {
+    pub(super) fn begin(
+        folder: &Path,
+        identity: LogIdentity,
+        snapshot: Snapshot,
+    ) -> Result<Self, StateError> {
+        let path = path_of(folder, snapshot.shard);
+        let new = path.with_extension("snapshot.new");
+        let file = File::create(&new).and_then(|mut file| {
+            file.write_all(&[0; HEADER_BYTES])?;
+            Ok(file)
+        });
+        let file = file.map_err(StateError::io(new.display().to_string(), "write a snapshot"))?;
+        Ok(Self { snapshot, identity, path, new, file, written: 0, crc: 0 })
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
+        StateError::io(self.new.display().to_string(), action)
+    }
+
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        (HEADER_BYTES + self.snapshot.words.len() * 8) as u64
+    }
+
+    /// Writes so many bytes more; says whether that was all.
+    ///
+    /// # Errors
+    /// When the system says no. The snapshot before this one is good still.
+    pub fn write(&mut self, bytes: usize) -> Result<bool, StateError> {
+        let all: &[u8] = bytemuck::cast_slice(&self.snapshot.words);
+        let rest = &all[self.written..];
+        let piece = &rest[..bytes.min(rest.len())];
+        self.crc = crc32c::crc32c_append(self.crc, piece);
+        self.file.write_all(piece).map_err(self.failed("write a snapshot"))?;
+        self.written += piece.len();
+        if self.written < all.len() {
+            return Ok(false);
+        }
+        let mut header = Header {
+            magic: MAGIC,
+            version: VERSION,
+            shard: self.snapshot.shard.0,
+            reserved: 0,
+            identity: self.identity.0,
+            next: self.snapshot.next.0,
+            epoch: self.snapshot.epoch,
+            words: self.snapshot.words.len() as u64,
+            words_crc: self.crc,
+            crc: 0,
+        };
+        header.crc = header.checksum();
+        self.file
+            .write_all_at(bytemuck::bytes_of(&header), 0)
+            .map_err(self.failed("write a snapshot's header"))?;
+        Ok(true)
+    }
+
+    /// Puts the snapshot in the place of the one before. All of it must have been written.
+    ///
+    /// # Errors
+    /// When the system says no. The snapshot before this one is good still.
+    pub fn switch(self) -> Result<(), StateError> {
+        fs::rename(&self.new, &self.path).map_err(self.failed("rename"))
+    }
+}
+
+/// Reads the snapshot of a shard; `None` when there is none yet.
+pub(super) fn read(
+    folder: &Path,
+    shard: ShardIndex,
+    identity: LogIdentity,
+) -> Result<Option<Snapshot>, StateError> {
+    let path = path_of(folder, shard);
+    let told = path.display().to_string();
+    let failed = || StateError::io(told.clone(), "read");
+    let damaged =
+        |problem: &str| StateError::Damaged { path: told.clone(), problem: problem.to_owned() };
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed()(error)),
+    };
+    let length = file.metadata().map_err(failed())?.len();
+    let mut header = Header::zeroed();
+    if length < HEADER_BYTES as u64 {
+        return Err(damaged("cut short"));
+    }
+    file.read_exact(bytemuck::bytes_of_mut(&mut header)).map_err(failed())?;
+    if header.magic != MAGIC || header.crc != header.checksum() {
+        return Err(damaged("its header is not a snapshot's"));
+    }
+    if header.version != VERSION {
+        let (path, found) = (told, header.version.to_string());
+        return Err(StateError::Version { path, found, known: VERSION });
+    }
+    if header.identity != identity.0 || header.shard != shard.0 {
+        return Err(damaged("it belongs to another state directory or another shard"));
+    }
+    if header.words.checked_mul(8).and_then(|bytes| bytes.checked_add(HEADER_BYTES as u64))
+        != Some(length)
+    {
+        return Err(damaged("it is not as long as it says"));
+    }
+    let mut words = vec![0; header.words as usize];
+    file.read_exact(bytemuck::cast_slice_mut(&mut words)).map_err(failed())?;
+    if crc32c::crc32c(bytemuck::cast_slice(&words)) != header.words_crc {
+        return Err(damaged("its checksum does not match what it holds"));
+    }
+    let (next, epoch) = (EntrySequence(header.next), header.epoch);
+    Ok(Some(Snapshot { shard, next, epoch, words }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: LogIdentity = LogIdentity(7);
+
+    fn snapshot(next: u64) -> Snapshot {
+        let (shard, next) = (ShardIndex(3), EntrySequence(next));
+        Snapshot { shard, next, epoch: 2, words: (0..100).collect() }
+    }
+
+    #[test]
+    fn a_snapshot_takes_the_place_of_the_one_before_only_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let read = || read(folder, ShardIndex(3), IDENTITY).unwrap();
+        assert_eq!(read(), None);
+        for next in [5, 9] {
+            let before = read();
+            let mut writer = SnapshotWriter::begin(folder, IDENTITY, snapshot(next)).unwrap();
+            let mut pieces = 1;
+            while !writer.write(64).unwrap() {
+                pieces += 1;
+                assert_eq!(read(), before);
+            }
+            assert_eq!(pieces, 13, "800 bytes");
+            writer.switch().unwrap();
+            assert_eq!(read(), Some(snapshot(next)));
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut writer = SnapshotWriter::begin(folder, IDENTITY, snapshot(1)).unwrap();
+        assert!(writer.write(usize::MAX).unwrap());
+        writer.switch().unwrap();
+        let path = path_of(folder, ShardIndex(3));
+        let mut bytes = fs::read(&path).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bytes).unwrap();
+            assert!(read(folder, ShardIndex(3), IDENTITY).is_err(), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        for length in [0, 1, HEADER_BYTES, bytes.len() - 1] {
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(read(folder, ShardIndex(3), IDENTITY).is_err(), "{length} bytes");
+        }
+        fs::write(&path, &bytes).unwrap();
+        assert!(read(folder, ShardIndex(3), LogIdentity(8)).is_err());
+    }
+}
