@@ -50,6 +50,9 @@ pub const POSITION_RECORDS: u64 = 1 << 16;
 pub const SEGMENT_BYTES_FIRST: usize = 1 << 20;
 /// Bytes of a log segment.
 pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
+/// Segments of full length that a log keeps to write them anew, once what they hold is not needed:
+/// their memory is there already.
+pub const SPARE_SEGMENTS_MAX: usize = 2;
 /// Bytes of a shard's log after which its state is written down as a whole, unless the user says
 /// otherwise.
 pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;

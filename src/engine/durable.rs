@@ -67,8 +67,8 @@ fn look_through(
     if let Some(snapshot) = &snapshot {
         heard = Heard::restore_all(&mut WordsReader::new(&snapshot.words), sources)
             .map_err(|NotSaved| directory.not_a_snapshot(shard))?;
-        reader.pass_before(snapshot.next)?;
     }
+    reader.pass_before(snapshot.as_ref().map(|snapshot| snapshot.next).unwrap_or_default())?;
     let mut logged = 0;
     while let Some(entry) = reader.read()? {
         logged += size_of_val(entry.frame.words()) as u64;

@@ -24,6 +24,13 @@ pub trait Backing: Send + Sync + 'static {
     /// When the system says no; then nothing is left behind.
     fn create(&self, name: SegmentName, bytes: u64) -> io::Result<Self::Segment>;
 
+    /// Gives a segment that is needed no more another name, under which it is written anew. What
+    /// it holds is unspecified. A segment of the new name must not exist.
+    ///
+    /// # Errors
+    /// When the system says no; then the segment is left as it was, or gone.
+    fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()>;
+
     /// Opens a segment that exists, to be read.
     ///
     /// # Errors
@@ -36,8 +43,8 @@ pub trait Backing: Send + Sync + 'static {
     /// When the system says no.
     fn remove(&self, name: SegmentName) -> io::Result<()>;
 
-    /// Once this has returned, a loss of power takes back none of the creations and removals
-    /// before it.
+    /// Once this has returned, a loss of power takes back none of the creations, removals and new
+    /// names before it.
     ///
     /// # Errors
     /// When the system says no. What is durable is not known then.

@@ -49,6 +49,10 @@ impl Backing for MappedFiles {
         Ok(MappedSegment { map: Some(map), file: Arc::new(file), bytes })
     }
 
+    fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
+        self.files.rename(from, to)
+    }
+
     fn open(&self, name: SegmentName) -> io::Result<MappedSegment> {
         let file = File::open(self.files.path(name))?;
         let bytes = file.metadata()?.len();

@@ -110,6 +110,13 @@ impl Backing for CrashingFiles {
         Ok(MemorySegment { disk })
     }
 
+    fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
+        let mut names = lock(&self.names);
+        let disk = names.now.remove(&from).ok_or(io::ErrorKind::NotFound)?;
+        names.now.insert(to, disk);
+        Ok(())
+    }
+
     fn open(&self, name: SegmentName) -> io::Result<MemorySegment> {
         let disk = lock(&self.names).now.get(&name).cloned().ok_or(io::ErrorKind::NotFound)?;
         Ok(MemorySegment { disk })

@@ -93,6 +93,10 @@ impl Backing for PlainFiles {
         Ok(PlainSegment { file: Arc::new(self.create_file(name, bytes)?), bytes })
     }
 
+    fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
     fn open(&self, name: SegmentName) -> io::Result<PlainSegment> {
         let file = File::open(self.path(name))?;
         let bytes = file.metadata()?.len();

@@ -48,7 +48,8 @@ pub struct LogEnd {
     pub next: EntrySequence,
     /// The last segment that there is, good or not.
     pub last: Option<SegmentName>,
-    /// The segments that hold entries, each with its first.
+    /// The segments, oldest first, each with its first entry, or where it holds none that is
+    /// needed, one that is not after those of the next segment.
     pub segments: Vec<(SegmentName, EntrySequence)>,
     /// The number of the run that wrote last.
     pub epoch: Option<u64>,
@@ -66,6 +67,8 @@ pub struct LogReader<B: Backing> {
     due: Option<EntrySequence>,
     /// The first segment without a header.
     headless: Option<SegmentName>,
+    /// The first entry that is needed.
+    needed: EntrySequence,
     /// Where the last segment ended, and what was found there.
     left: Option<(LogPosition, SegmentHeader, Refusal)>,
     end: LogEnd,
@@ -116,6 +119,7 @@ impl<B: Backing> LogReader<B> {
             open: None,
             due: None,
             headless: None,
+            needed: next,
             left: None,
             end: LogEnd { next, last, segments: Vec::new(), epoch: None, torn: None },
             ended: false,
@@ -129,11 +133,12 @@ impl<B: Backing> LogReader<B> {
     /// When the system says no, what is there can not be what was written, or `first` is neither
     /// an entry of the log nor the one that would come next.
     pub fn pass_before(&mut self, first: EntrySequence) -> Result<(), LogError> {
+        self.needed = first;
         while let (Some(oldest), Some(next)) = (self.ahead.front(), self.ahead.get(1))
-            && let (Some(header), Some(next)) = (self.header_of(*oldest)?, self.header_of(*next)?)
+            && let Some(next) = self.header_of(*next)?
             && next.first() <= first
         {
-            self.end.segments.push((header.name(), header.first()));
+            self.end.segments.push((*oldest, next.first()));
             self.ahead.pop_front();
         }
         while self.open.is_none() && !self.ended {
@@ -226,6 +231,7 @@ impl<B: Backing> LogReader<B> {
             // A run that ended before it had written the header: the next one took over.
             _ => {
                 self.headless.get_or_insert(name);
+                self.end.segments.push((name, self.end.next));
                 return Ok(());
             }
         };
@@ -235,7 +241,7 @@ impl<B: Backing> LogReader<B> {
             return Err(LogError::Foreign { path: path(), found, expected });
         }
         if let Some(name) = self.headless.filter(|_| self.due.is_none())
-            && header.first() != EntrySequence::default()
+            && header.first() > self.needed
         {
             // What the entries before this segment's were is unknown.
             let position = LogPosition { segment: name, offset: 0 };

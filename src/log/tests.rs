@@ -110,11 +110,86 @@ fn a_full_segment_is_followed_by_a_longer_one_and_old_ones_can_go() {
     assert_eq!(found.len(), long.len());
     assert!(end.segments.len() >= 3, "{end:?}");
     let third = end.segments[2].1;
-    assert_eq!(writer.release_before(EntrySequence(third.0 - 1)).unwrap(), 1);
-    assert_eq!(writer.release_before(third).unwrap(), 1);
+    let left = |backing: &Arc<PlainFiles>| backing.list().unwrap().len();
+    let all = left(&backing);
+    writer.release_before(EntrySequence(third.0 - 1)).unwrap();
+    assert_eq!(left(&backing), all - 1);
+    writer.release_before(third).unwrap();
+    assert_eq!(left(&backing), all - 2);
     let reader = LogReader::open(Arc::clone(&backing), SHARD, None);
     let first = reader.unwrap().read().unwrap().map(|entry| entry.sequence);
     assert_eq!(first, Some(third));
+}
+
+#[test]
+fn a_segment_that_is_not_needed_is_written_anew_and_the_log_goes_on_behind_a_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let backing = Arc::new(MappedFiles::new(folder.path()));
+    let start = start(0, 0, Guarantee::Process);
+    let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+    let (mut most, mut snapshot) = (0, EntrySequence(0));
+    for at in 0..30_000 {
+        let long = frame(FrameKind::Records, at, 3_000);
+        writer.append(Frame::trusted(&long)).unwrap();
+        if at % 2_500 == 1_777 {
+            snapshot = EntrySequence(at - 99);
+            writer.release_before(snapshot).unwrap();
+            most = most.max(backing.list().unwrap().len());
+        }
+    }
+    assert!(most <= 4, "{most} segments, and 720 MB were written");
+    let behind = |first: EntrySequence| -> Result<Vec<u64>, LogError> {
+        let mut reader = LogReader::open(Arc::clone(&backing), SHARD, Some(IDENTITY))?;
+        reader.pass_before(first)?;
+        let mut found = Vec::new();
+        while let Some(entry) = reader.read()? {
+            assert_eq!(entry.sequence.0, entry.frame.header().lane_sequence);
+            found.push(entry.sequence.0);
+        }
+        Ok(found)
+    };
+    assert!(behind(snapshot).unwrap().into_iter().eq(snapshot.0..30_000));
+    assert!(behind(EntrySequence(30_000)).unwrap().is_empty());
+    for first in [0, 30_001] {
+        let error = behind(EntrySequence(first)).unwrap_err().to_string();
+        assert!(error.contains(&format!("its snapshot with entry {first}")), "{error}");
+    }
+}
+
+#[test]
+fn a_run_that_left_a_segment_without_a_header_keeps_nobody_from_a_snapshot() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let all = frames(30);
+    for run in all.chunks(10) {
+        let (_, end) = read(&backing).unwrap();
+        let mut writer = resume(&backing, &end, Guarantee::Process);
+        run.iter().for_each(|frame| {
+            writer.append(Frame::trusted(frame)).unwrap();
+        });
+        let next = SegmentName { shard: SHARD, number: end.last.map_or(1, |last| last.number + 2) };
+        backing.create(next, 1 << 20).unwrap();
+    }
+    let snapshot = EntrySequence(25);
+    // A crash may come after any of the removals.
+    let copy = Arc::new(files.crash(|| true));
+    for removed in 0..=4 {
+        let mut reader = LogReader::open(Arc::clone(&copy), SHARD, Some(IDENTITY)).unwrap();
+        reader.pass_before(snapshot).unwrap();
+        let mut rest = 0;
+        while reader.read().unwrap().is_some() {
+            rest += 1;
+        }
+        assert_eq!(rest, 5);
+        if removed < 4 {
+            copy.remove(SegmentName { shard: SHARD, number: removed }).unwrap();
+        }
+    }
+    let (_, end) = read(&backing).unwrap();
+    let mut writer = resume(&backing, &end, Guarantee::Process);
+    writer.release_before(snapshot).unwrap();
+    let left: Vec<u64> = backing.list().unwrap().iter().map(|name| name.number).collect();
+    assert_eq!(left, [4, 5, 6]);
 }
 
 #[test]

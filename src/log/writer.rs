@@ -5,7 +5,7 @@ use super::error::LogError;
 use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
 use crate::frame::{Frame, FrameHeader, HEADER_WORDS};
-use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
+use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -25,8 +25,9 @@ pub struct WriterStart {
     pub epoch: u64,
 }
 
-/// Writes the log of one shard. A run begins a new segment, so that nothing is ever overwritten;
-/// a run's first segment is small, so that short runs take little space.
+/// Writes the log of one shard. A run begins a new segment, so that nothing is overwritten that is
+/// needed; a run's first segment is small, so that short runs take little space. Segments that are
+/// not needed any more are written anew, which spares the system making and clearing their memory.
 pub struct LogWriter<B: Backing> {
     backing: Arc<B>,
     start: WriterStart,
@@ -34,11 +35,23 @@ pub struct LogWriter<B: Backing> {
     header: SegmentHeader,
     offset: u64,
     next: EntrySequence,
-    /// Segments that are there, and the first entry of each; the last is being written.
-    written: VecDeque<(SegmentName, EntrySequence)>,
+    /// Segments that are full, oldest first.
+    full: VecDeque<Full<B::Segment>>,
+    /// The first entry of the segment that is being written.
+    first: EntrySequence,
+    /// How many of the full ones, of the oldest, hold nothing that is needed.
+    spare: usize,
     /// Full segments that no sync point has been taken of.
     unsynced: Vec<(SegmentName, Arc<dyn Syncer>)>,
     names_changed: bool,
+}
+
+/// A segment that nothing more is written into.
+struct Full<S> {
+    name: SegmentName,
+    first: EntrySequence,
+    /// The segment, if it can be written anew: if it is one of this run's, of full length.
+    segment: Option<S>,
 }
 
 impl<B: Backing> fmt::Debug for LogWriter<B> {
@@ -61,8 +74,7 @@ impl<B: Backing> LogWriter<B> {
     ) -> Result<Self, LogError> {
         let bytes = SEGMENT_BYTES_FIRST as u64;
         let (segment, header) = make(&*backing, &start, (start.segment, start.next), bytes)?;
-        let mut written: VecDeque<_> = before.into_iter().collect();
-        written.push_back((start.segment, start.next));
+        let full = |(name, first)| Full { name, first, segment: None };
         Ok(Self {
             backing,
             start,
@@ -70,7 +82,9 @@ impl<B: Backing> LogWriter<B> {
             header,
             offset: SEGMENT_HEADER_BYTES,
             next: start.next,
-            written,
+            full: before.into_iter().map(full).collect(),
+            first: start.next,
+            spare: 0,
             unsynced: Vec::new(),
             names_changed: true,
         })
@@ -117,13 +131,36 @@ impl<B: Backing> LogWriter<B> {
             return Err(LogError::TooLong { bytes, segment_bytes });
         }
         let name = self.name().next();
-        let made = make(&*self.backing, &self.start, (name, self.next), segment_bytes)?;
-        self.unsynced.push((self.name(), self.segment.syncer()));
-        (self.segment, self.header) = made;
+        let (segment, header) = self.make_next(name, segment_bytes)?;
+        let (before, full) = (self.name(), std::mem::replace(&mut self.segment, segment));
+        if self.start.guarantee == Guarantee::Disk {
+            self.unsynced.push((before, full.syncer()));
+        }
+        let segment = (full.bytes() == SEGMENT_BYTES_MAX as u64).then_some(full);
+        self.full.push_back(Full { name: before, first: self.first, segment });
+        self.header = header;
         self.offset = SEGMENT_HEADER_BYTES;
-        self.written.push_back((name, self.next));
+        self.first = self.next;
         self.names_changed = true;
         Ok(())
+    }
+
+    /// A new segment, or an old one that holds nothing that is needed.
+    fn make_next(
+        &mut self,
+        name: SegmentName,
+        bytes: u64,
+    ) -> Result<(B::Segment, SegmentHeader), LogError> {
+        let oldest = self.full.front_mut().filter(|_| self.spare > 0);
+        let Some((old, segment)) = oldest.and_then(|full| Some((full.name, full.segment.take()?)))
+        else {
+            return make(&*self.backing, &self.start, (name, self.next), bytes);
+        };
+        self.full.pop_front();
+        self.spare -= 1;
+        let path = self.backing.path_of(old);
+        self.backing.rename(old, name).map_err(LogError::io(path, "rename a log segment"))?;
+        begin(&*self.backing, &self.start, (name, self.next), segment)
     }
 
     /// All that has been appended and no earlier sync point covers, to be synced by whoever may
@@ -135,24 +172,31 @@ impl<B: Backing> LogWriter<B> {
         SyncPoint { backing: Arc::clone(&self.backing), segments, names, covers: self.next }
     }
 
-    /// Removes segments that hold nothing but entries before `first`. Says how many.
+    /// Entries before `first` are not needed any more: segments that hold no others are removed, or
+    /// kept to be written anew.
     ///
     /// # Errors
     /// When the system says no.
-    pub fn release_before(&mut self, first: EntrySequence) -> Result<usize, LogError> {
-        let mut removed = 0;
-        while let (Some((oldest, _)), Some((_, next))) = (self.written.front(), self.written.get(1))
-            && *next <= first
+    pub fn release_before(&mut self, first: EntrySequence) -> Result<(), LogError> {
+        let next = |at: usize| self.full.get(at + 1).map_or(self.first, |full| full.first);
+        let mut spare = self.spare;
+        while spare < self.full.len() && next(spare) <= first {
+            spare += 1;
+        }
+        self.spare = spare;
+        while self.spare > 0
+            && let Some(oldest) = self.full.front()
+            && (self.spare > SPARE_SEGMENTS_MAX || oldest.segment.is_none())
         {
-            self.backing.remove(*oldest).map_err(LogError::io(
-                self.backing.path_of(*oldest),
+            self.backing.remove(oldest.name).map_err(LogError::io(
+                self.backing.path_of(oldest.name),
                 "remove a segment that is not needed any more",
             ))?;
             self.names_changed = true;
-            self.written.pop_front();
-            removed += 1;
+            self.full.pop_front();
+            self.spare -= 1;
         }
-        Ok(removed)
+        Ok(())
     }
 }
 
@@ -163,11 +207,21 @@ fn make<B: Backing>(
     (name, first): (SegmentName, EntrySequence),
     bytes: u64,
 ) -> Result<(B::Segment, SegmentHeader), LogError> {
-    let told = (start.identity, start.guarantee);
-    let header = SegmentHeader::new(name, first, told, (start.epoch, bytes));
-    let mut segment = backing
+    let segment = backing
         .create(name, bytes)
         .map_err(LogError::io(backing.path_of(name), "make a log segment"))?;
+    begin(backing, start, (name, first), segment)
+}
+
+/// Writes a segment's header.
+fn begin<B: Backing>(
+    backing: &B,
+    start: &WriterStart,
+    (name, first): (SegmentName, EntrySequence),
+    mut segment: B::Segment,
+) -> Result<(B::Segment, SegmentHeader), LogError> {
+    let told = (start.identity, start.guarantee);
+    let header = SegmentHeader::new(name, first, told, (start.epoch, segment.bytes()));
     segment
         .write(0, [&header.words(), &[]])
         .map_err(LogError::io(backing.path_of(name), "write a segment's header"))?;
