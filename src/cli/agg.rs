@@ -24,8 +24,8 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::ResultColumns;
 use tidewheel::text::{
-    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, TimeUnit,
-    open,
+    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan,
+    TimeUnit, open,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -98,6 +98,24 @@ fn tell(notice: Notice) {
             "{name} has brought too few records so far to tell its columns' types; with \
              --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
         )),
+        Notice::Replaced { name } => super::say(&format!(
+            "{name} is another file now: the one before was read to its end, and this one is read \
+             from its start"
+        )),
+        Notice::Cut { name, size, read, unfinished } => {
+            let left_out = match unfinished {
+                0 => String::new(),
+                bytes => format!("; its last {bytes}, of an unfinished line, are left out"),
+            };
+            super::say(&format!(
+                "{name} was cut to {size} bytes, after {read} were read{left_out}; it is read \
+                 again from its start"
+            ));
+        }
+        Notice::Gone { name, problem } => super::say(&format!(
+            "{name} cannot be opened again ({problem}); the file that it was is followed until \
+             there is another of that name"
+        )),
         _ => {}
     }
 }
@@ -150,7 +168,11 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         filter: arguments.filter.clone(),
         strict: arguments.strict,
         keep_text: arguments.late.is_some(),
-        follow: arguments.follow,
+        follow: match (arguments.follow, &arguments.state) {
+            (false, _) => Follow::Never,
+            (true, None) => Follow::Name,
+            (true, Some(_)) => Follow::File,
+        },
     })
 }
 

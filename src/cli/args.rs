@@ -185,7 +185,13 @@ pub(crate) struct Agg {
     #[arg(long, requires = "idle")]
     pub(crate) idle_advance: bool,
 
-    /// Wait for more at the end of a file.
+    /// Wait for more at the end of a file, and follow its name as `tail -F` does.
+    ///
+    /// When the name leads to another file, the old one is read to its end and the new one from
+    /// its start; a file that became shorter is read again from its start. Either is said on
+    /// standard error, and either start is that of an input: without --no-header, CSV's columns
+    /// are named there again. With --state, which goes on with the very file that was read, both
+    /// are errors.
     #[arg(long)]
     pub(crate) follow: bool,
 
