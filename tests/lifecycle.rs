@@ -171,6 +171,27 @@ fn stop(mut live: Live, signal: Signal, code: i32) {
 const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
 
 #[test]
+fn a_signal_ends_the_wait_for_the_first_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("silent");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+    let fifo = fifo.display().to_string();
+    let flags = [&["agg", &fifo, "--window", "1h"][..], &FLAGS[2..]].concat();
+    for (mut live, (signal, code)) in [start(&[]), Live::start(&flags)].into_iter().zip(SIGNALS) {
+        live.errors.wait_for("too few records so far");
+        live.signal(signal);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert_eq!(ended.out, "");
+        let said: Vec<&str> = ended.errors.lines().skip(1).collect();
+        let [said] = said[..] else { panic!("one more line: {}", ended.errors) };
+        assert!(said.contains("interrupted: the first records have not come yet"), "{said}");
+    }
+}
+
+#[test]
 fn a_signal_lets_open_windows_out_while_a_pipe_is_held_open() {
     for (signal, code) in SIGNALS {
         let mut live = start(&[]);

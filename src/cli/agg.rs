@@ -9,8 +9,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::ffi::OsStr;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
@@ -29,8 +31,12 @@ use tidewheel::text::{
 };
 use tidewheel::{Span, WindowSpec};
 
+/// How often at least it is looked whether a signal came.
+const LISTEN: Duration = Duration::from_millis(50);
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
+    let signals = signals()?;
     let usage = |problem: String| Failure::Usage(problem);
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
@@ -53,7 +59,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         true => Input::Stdin,
         false => Input::File(path.clone()),
     });
-    let opened = open(&plan, inputs.collect(), tell)?;
+    let opened = open_inputs(&plan, inputs.collect(), &signals)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -64,8 +70,38 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let schema = opened.schema;
     let place =
         |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
-    let job = Job { arguments, spec, tick, opened, columns };
+    let job = Job { arguments, signals, spec, tick, opened, columns };
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
+}
+
+/// Opens the inputs, which takes as long as their first records do to come, and no longer once a
+/// signal has.
+fn open_inputs(
+    plan: &ReadPlan,
+    inputs: Vec<Input>,
+    signals: &AtomicUsize,
+) -> Result<Opened, Failure> {
+    let ((sender, receiver), plan) = (channel(), plan.clone());
+    let opening = std::thread::Builder::new().name("tidewheel-open".to_owned()).spawn(move || {
+        // Nobody listens once a signal has come.
+        let _ = sender.send(open(&plan, inputs, tell));
+    });
+    let opening =
+        opening.map_err(|error| Failure::Io(format!("a thread cannot be started: {error}")))?;
+    loop {
+        match (receiver.recv_timeout(LISTEN), signal(signals)) {
+            (Ok(opened), _) => return Ok(opened?),
+            (Err(RecvTimeoutError::Timeout), None) => {}
+            (Err(RecvTimeoutError::Timeout), Some(signal)) => {
+                super::say("interrupted: the first records have not come yet; there is no result");
+                return Err(Failure::Signal(signal));
+            }
+            (Err(RecvTimeoutError::Disconnected), _) => {
+                let ended = opening.join();
+                resume_unwind(ended.expect_err("it sends what it found unless it panics"));
+            }
+        }
+    }
 }
 
 /// The resolution of times: a window closes when the watermark is that close to its end.
@@ -209,9 +245,15 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
     Ok(came)
 }
 
+/// The signal that came, if one did.
+fn signal(signals: &AtomicUsize) -> Option<i32> {
+    i32::try_from(signals.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+}
+
 /// All that a run needs but for the aggregates.
 struct Job<'a> {
     arguments: &'a Agg,
+    signals: Arc<AtomicUsize>,
     spec: WindowSpec,
     tick: Span,
     opened: Opened,
@@ -244,8 +286,8 @@ impl AggregatesVisitor for Job<'_> {
     type Output = Result<(), Failure>;
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
-        let (state, signals) = (self.state(), signals()?);
-        let Self { arguments, spec, tick, opened, columns } = self;
+        let state = self.state();
+        let Self { arguments, signals, spec, tick, opened, columns } = self;
         let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
             .out_of_order(arguments.out_of_order)
             .tick(tick)
@@ -342,7 +384,7 @@ fn follow<const WORDS: usize>(
         if let Some(failure) = failed {
             return Err(failure);
         }
-        if signals.load(Ordering::Relaxed) != 0 && !stopped {
+        if !stopped && signal(signals).is_some() {
             stopped = true;
             running.stopper().stop();
         }
@@ -353,7 +395,7 @@ fn follow<const WORDS: usize>(
                 break;
             }
             outputs.flush()?;
-            results.wait(Duration::from_millis(50));
+            results.wait(LISTEN);
         }
     }
     let metrics = running.join()?;
@@ -362,8 +404,8 @@ fn follow<const WORDS: usize>(
     if !metrics.ledger().is_balanced() {
         return Err(Failure::Unbalanced);
     }
-    match i32::try_from(signals.load(Ordering::Relaxed)) {
-        Ok(signal) if stopped => Err(Failure::Signal(signal)),
+    match signal(signals) {
+        Some(signal) if stopped => Err(Failure::Signal(signal)),
         _ => Ok(()),
     }
 }
