@@ -247,6 +247,53 @@ fn the_help_names_every_function_and_every_operator() {
 }
 
 #[test]
+fn the_help_explains_every_term_of_a_line_of_stats() {
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let about = help.split_once("--stats").expect("the flag").1;
+    let about = about.split_once("\n      --").expect("the next flag").0;
+    let line = tidewheel::metrics::Metrics::default().line_since(&Default::default());
+    let is_term = |word: &&str| word.starts_with(|c: char| c.is_alphabetic());
+    let terms = line.split([' ', ',']).filter(is_term).filter(|term| *term != "p99.99");
+    for term in terms {
+        assert!(about.contains(term), "{term} is not in:{about}");
+    }
+    let short = text(&tidewheel(&["agg", "-h"], b"").stdout);
+    assert!(!short.contains("watermark lag"), "{short}");
+}
+
+#[test]
+fn the_help_says_where_windows_start_and_they_do() {
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["1970-01-01T00:00Z", "midnight UTC", "a Thursday", "begin on Mondays"] {
+        assert!(help.contains(part), "{part} is not in:\n{help}");
+    }
+    // A Tuesday.
+    let input = "t\n2013-01-01 04:00:00\n";
+    for (window, offset, start) in [
+        ("1d", "0", "2013-01-01 00:00:00"),
+        ("1d", "5h", "2012-12-31 05:00:00"),
+        ("7d", "0", "2012-12-27 00:00:00"),
+        ("7d", "4d", "2012-12-31 00:00:00"),
+    ] {
+        let flags = ["agg", "-", "--time", "t", "--agg", "count"];
+        let windows = ["--window", window, "--offset", offset, "--format", "csv"];
+        let out = answer(&[&flags[..], &windows].concat(), input);
+        assert!(out.lines().nth(1).is_some_and(|row| row.starts_with(start)), "{window}: {out}");
+    }
+}
+
+#[test]
+fn stats_more_often_than_they_can_be_are_refused() {
+    for often in ["0s", "10ms", "99999us"] {
+        let more = ["--window", "1h", "--agg", "count", "--stats", often];
+        let (errors, code) = refusal(&[&TUMBLE[..8], &more].concat(), b"");
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("the shortest is 100ms"), "{errors}");
+    }
+}
+
+#[test]
 fn bad_requests_exit_with_2_and_say_how_to_mend() {
     let run = |more: &[&str]| refusal(&[&TUMBLE[..8], more].concat(), b"dep_time,carrier,v\n");
     for (more, part) in [

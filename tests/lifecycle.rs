@@ -385,7 +385,7 @@ fn windows_close_by_the_clock_while_all_inputs_stand_still() {
 
 #[test]
 fn stats_are_said_again_and_again() {
-    let mut live = start(&["--stats", "20ms"]);
+    let mut live = start(&["--stats", "100ms"]);
     live.write("t,k\n");
     for _ in 0..3 {
         let line = live.errors.wait_for(" records/s, ");

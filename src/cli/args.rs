@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
@@ -70,6 +71,23 @@ SQL, what cannot be told because a cell is empty does not hold.
 Text stands in single quotes, a column's name in none, or in double quotes. The column of \
 --time is compared with times: dep_time >= '2013-01-02'.";
 
+const STATS_HELP: &str = "\
+Say every so often, at most every 100ms, on standard error, how it is going: what happened since \
+the line before, and where things stand.
+
+  records/s, MB/s  what was read
+  watermark lag    how far the slowest input's watermark is behind the
+                   highest time read, in event time
+  in flight        records between an input and a shard
+  fullest lane     of the queues between inputs and shards, how full the
+                   fullest is; one that stays full slows its input down
+  late, malformed  records, since the start
+  busy, blocked    shares of the threads' time: at work, and without room to
+                   go on; in the rest there was nothing to do
+  closes           how often windows became due in a shard
+  p50, p99, ..     in how long half, 99 % and 99.99 % of these were out, from
+                   the records that made them due to the last result";
+
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Agg {
@@ -86,6 +104,10 @@ pub(crate) struct Agg {
     pub(crate) key: Vec<String>,
 
     /// The length of a window: 1h, 10s, 500ms.
+    ///
+    /// Windows start at 1970-01-01T00:00Z and at whole multiples of the slide before and after:
+    /// with 1h at the full hour, with 1d at midnight UTC, with 7d on a Thursday. --offset moves
+    /// them.
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) window: Span,
 
@@ -94,6 +116,10 @@ pub(crate) struct Agg {
     pub(crate) slide: Option<Span>,
 
     /// Moves all windows by so much: 15m, -15m.
+    ///
+    /// They are then counted from that long after 1970-01-01T00:00Z (before, if negative): days
+    /// of --window 1d --offset 5h go from 05:00 to 05:00 UTC, which is midnight five hours behind
+    /// UTC; weeks of --window 7d --offset 4d begin on Mondays.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true,
         value_parser = parse_offset)]
     pub(crate) offset: i64,
@@ -174,7 +200,7 @@ pub(crate) struct Agg {
     pub(crate) strict: bool,
 
     /// Say every so often, on standard error, how it is going.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", value_parser = parse_stats, long_help = STATS_HELP)]
     pub(crate) stats: Option<Span>,
 
     /// After how long without records an input no longer holds windows open.
@@ -240,6 +266,18 @@ fn parse_offset(text: &str) -> Result<i64, String> {
     };
     let span: Span = span.parse().map_err(|error| format!("{error}"))?;
     Ok(sign * span.as_nanos())
+}
+
+/// How often it is looked at an engine that runs, and so how often at most it can be told of.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+fn parse_stats(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    let least = Span::from(LOOK);
+    match span < least {
+        true => Err(format!("the shortest is {least}")),
+        false => Ok(span),
+    }
 }
 
 fn parse_runtime(text: &str) -> Result<Runtime, String> {

@@ -1,6 +1,6 @@
 //! What is said on standard error while a command runs, and at its end.
 
-use super::args::Agg;
+use super::args::{Agg, LOOK};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use tidewheel::metrics::Metrics;
 
 /// How long a watermark stands still before it is named.
 const STALL: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Watches a running engine for a person.
 pub(crate) struct Watch {
