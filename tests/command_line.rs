@@ -294,6 +294,21 @@ fn stats_more_often_than_they_can_be_are_refused() {
 }
 
 #[test]
+fn names_of_columns_may_stand_apart() {
+    let more = ["--window", "1s", "--time", "t", "--time-unit", "ms", "--agg", "count"];
+    let keys = ["--key", "a, b ,\tc"];
+    let out = answer(&[&["agg", "-"], &keys[..], &more].concat(), "t,a,b,c\n1,x,y,z\n");
+    assert!(out.contains(",x,y,z,1"), "{out}");
+    let columns = ["--no-header", "--columns", "t, a, b ,c"];
+    let out = answer(&[&["agg", "-"], &keys[..], &columns, &more].concat(), "1,x,y,z\n");
+    assert!(out.contains(",x,y,z,1"), "{out}");
+    // A space that is part of a name can be said, by a name alone.
+    let keys = ["--key", "a", "--key", " b"];
+    let out = answer(&[&["agg", "-"], &keys[..], &more].concat(), "t,a, b\n1,x,y\n");
+    assert!(out.contains(",x,y,1"), "{out}");
+}
+
+#[test]
 fn bad_requests_exit_with_2_and_say_how_to_mend() {
     let run = |more: &[&str]| refusal(&[&TUMBLE[..8], more].concat(), b"dep_time,carrier,v\n");
     for (more, part) in [

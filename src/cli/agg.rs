@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let tick = tick(arguments);
     refuse_finer(arguments, tick)?;
     let names = calls.iter().map(|call| call.name.clone()).collect();
-    let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
+    let columns = ResultColumns::new(arguments.keys(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
@@ -189,7 +189,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         }
     }
     let header = match arguments.no_header {
-        true => HeaderMode::Names(arguments.columns.clone()),
+        true => HeaderMode::Names(arguments.column_names()),
         false => HeaderMode::FirstRecord,
     };
     Ok(ReadPlan {
@@ -198,7 +198,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         header,
         time: arguments.time.clone(),
         time_unit: arguments.time_unit,
-        keys: arguments.key.clone(),
+        keys: arguments.keys(),
         inputs,
         types: arguments.types.clone(),
         filter: arguments.filter.clone(),
@@ -268,12 +268,12 @@ impl Job<'_> {
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", format!("{:?}", arguments.time_unit)),
-            ("keys", format!("{:?}", arguments.key)),
+            ("keys", format!("{:?}", arguments.keys())),
             ("aggregates", arguments.agg.clone()),
             ("types", format!("{:?}", opened.kinds)),
             ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
             ("delimiter", format!("{:?}", arguments.delimiter)),
-            ("columns", format!("{:?}", arguments.columns)),
+            ("columns", format!("{:?}", arguments.column_names())),
             ("output format", format!("{:?}", arguments.format)),
             ("column of reasons", arguments.kind.to_string()),
             ("late records", arguments.late.is_some().to_string()),

@@ -1,6 +1,7 @@
 //! The flags.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidewheel::Span;
@@ -100,8 +101,8 @@ pub(crate) struct Agg {
     pub(crate) time: String,
 
     /// The columns to group by.
-    #[arg(long, value_name = "COL,..", value_delimiter = ',')]
-    pub(crate) key: Vec<String>,
+    #[arg(long, value_name = "COL,..", value_parser = parse_names)]
+    key: Vec<Names>,
 
     /// The length of a window: 1h, 10s, 500ms.
     ///
@@ -192,8 +193,8 @@ pub(crate) struct Agg {
     pub(crate) no_header: bool,
 
     /// The names of CSV's columns.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',', requires = "no_header")]
-    pub(crate) columns: Vec<String>,
+    #[arg(long, value_name = "NAME,..", value_parser = parse_names, requires = "no_header")]
+    columns: Vec<Names>,
 
     /// Stop at the first malformed record; otherwise they are counted and the first few told.
     #[arg(long)]
@@ -239,6 +240,33 @@ pub(crate) struct Doctor {
     /// How findings are written.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: DoctorFormat,
+}
+
+impl Agg {
+    /// The columns to group by, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.key.iter().flat_map(|names| names.0.clone()).collect()
+    }
+
+    /// The names of CSV's columns, if given.
+    pub(crate) fn column_names(&self) -> Vec<String> {
+        self.columns.iter().flat_map(|names| names.0.clone()).collect()
+    }
+}
+
+/// Names of columns, as one flag gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names(Vec<String>);
+
+/// Names with commas between them. Spaces beside a comma are for the eye; others may be part of a
+/// name.
+fn parse_names(text: &str) -> Result<Names, Infallible> {
+    let last = text.split(',').count() - 1;
+    let name = |(at, name): (usize, &str)| {
+        let name = if at == 0 { name } else { name.trim_start() };
+        (if at == last { name } else { name.trim_end() }).to_owned()
+    };
+    Ok(Names(text.split(',').enumerate().map(name).collect()))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,6 +388,19 @@ fn named<T, const N: usize>(text: &str, things: [(&str, T, &[&str]); N]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spaces_beside_commas_are_no_part_of_a_name() {
+        for (text, names) in [
+            ("a", &["a"][..]),
+            (" a", &[" a"]),
+            ("a, b", &["a", "b"]),
+            (" a ,\tb c , d ", &[" a", "b c", "d "]),
+            ("a,,b", &["a", "", "b"]),
+        ] {
+            assert_eq!(parse_names(text).unwrap().0, names, "{text}");
+        }
+    }
 
     #[test]
     fn what_was_meant_by_a_name_is_suggested() {
