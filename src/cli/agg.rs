@@ -1,6 +1,6 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::{Agg, OutputFormat};
+use super::args::{Agg, is_json_lines};
 use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
@@ -24,7 +24,7 @@ use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
     with_aggregates,
 };
-use tidewheel::text::render::ResultColumns;
+use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
     Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan,
     TimeUnit, open,
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
-    if arguments.state.is_some() && arguments.format == Some(OutputFormat::Table) {
+    if arguments.state.is_some() && arguments.format == Some(ResultFormat::Table) {
         return Err(usage(
             "--format table cannot be gone on with; with --state say csv or jsonl".to_owned(),
         ));
@@ -214,10 +214,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
 
 /// The format that the files' endings say; all must say the same.
 fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
-    let is_json = |path: &std::path::PathBuf| {
-        path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
-    };
-    let json = arguments.files.iter().filter(|path| is_json(path)).count();
+    let json = arguments.files.iter().filter(|path| is_json_lines(path)).count();
     match json {
         0 => Ok(InputFormat::Csv),
         all if all == arguments.files.len() => Ok(InputFormat::JsonLines),
@@ -274,7 +271,7 @@ impl Job<'_> {
             ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
             ("delimiter", format!("{:?}", arguments.delimiter)),
             ("columns", format!("{:?}", arguments.column_names())),
-            ("output format", format!("{:?}", arguments.format)),
+            ("output format", format!("{:?}", arguments.result_format())),
             ("column of reasons", arguments.kind.to_string()),
             ("late records", arguments.late.is_some().to_string()),
         ];

@@ -1,12 +1,16 @@
 //! The flags.
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::convert::Infallible;
-use std::path::PathBuf;
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
+use tidewheel::text::render::ResultFormat;
 use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
 /// Stream processing on one machine: event-time windows over files and streams.
@@ -165,23 +169,24 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "CHAR", default_value = ",")]
     pub(crate) delimiter: Delimiter,
 
-    /// How results are written, table, csv or jsonl; a table on a terminal, CSV elsewhere, if not
-    /// given.
+    /// How results are written, table, csv or jsonl. If not given, JSON Lines to an --output that
+    /// ends in .jsonl, .ndjson or .json, a table on a terminal, CSV elsewhere.
     #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
-    pub(crate) format: Option<OutputFormat>,
+    pub(crate) format: Option<ResultFormat>,
 
-    /// Write results to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    /// Write results to this file; '-' is standard output.
+    #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
+    pub(crate) output: Destination,
 
-    /// Write late records, as they were read, to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) late: Option<PathBuf>,
+    /// Write late records, as they were read, to this file; '-' is standard output, where results
+    /// go elsewhere.
+    #[arg(long, value_name = "FILE", value_parser = destination())]
+    pub(crate) late: Option<Destination>,
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
     /// with by the same command, and --output FILE ends as if it had never stopped. The directory
     /// grows by all that is read.
-    #[arg(long, value_name = "DIR", requires = "output")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
     /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
@@ -252,6 +257,21 @@ impl Agg {
     pub(crate) fn column_names(&self) -> Vec<String> {
         self.columns.iter().flat_map(|names| names.0.clone()).collect()
     }
+
+    /// How results are written, asked for or not.
+    pub(crate) fn result_format(&self) -> ResultFormat {
+        match (self.format, &self.output) {
+            (Some(format), _) => format,
+            (None, Destination::File(path)) if is_json_lines(path) => ResultFormat::JsonLines,
+            (None, output) if output.is_terminal() => ResultFormat::Table,
+            (None, _) => ResultFormat::Csv,
+        }
+    }
+}
+
+/// Whether a file's ending says that it holds JSON Lines.
+pub(crate) fn is_json_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
 }
 
 /// Names of columns, as one flag gives them.
@@ -269,14 +289,42 @@ fn parse_names(text: &str) -> Result<Names, Infallible> {
     Ok(Names(text.split(',').enumerate().map(name).collect()))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutputFormat {
-    /// An aligned table.
-    Table,
-    /// Comma-separated values.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
+/// Where something is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Standard output.
+    StandardOutput,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::StandardOutput => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
+    /// Whether it is standard output, and a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        *self == Self::StandardOutput && std::io::stdout().is_terminal()
+    }
+}
+
+/// As it is written on the command line.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file().unwrap_or(Path::new("-")).display().fmt(f)
+    }
+}
+
+fn destination() -> impl TypedValueParser<Value = Destination> {
+    PathBufValueParser::new().map(|path| match path.as_os_str() == "-" {
+        true => Destination::StandardOutput,
+        false => Destination::File(path),
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -319,13 +367,13 @@ fn parse_runtime(text: &str) -> Result<Runtime, String> {
     )
 }
 
-fn parse_output_format(text: &str) -> Result<OutputFormat, String> {
+fn parse_output_format(text: &str) -> Result<ResultFormat, String> {
     named(
         text,
         [
-            ("table", OutputFormat::Table, &["text"][..]),
-            ("csv", OutputFormat::Csv, &["tsv"]),
-            ("jsonl", OutputFormat::Jsonl, JSON_LINES_ALSO),
+            ("table", ResultFormat::Table, &["text"][..]),
+            ("csv", ResultFormat::Csv, &["tsv"]),
+            ("jsonl", ResultFormat::JsonLines, JSON_LINES_ALSO),
         ],
     )
 }
