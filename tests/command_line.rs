@@ -247,6 +247,140 @@ fn the_help_names_every_function_and_every_operator() {
 }
 
 #[test]
+fn the_help_explains_every_term_of_a_line_of_stats() {
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let about = help.split_once("--stats").expect("the flag").1;
+    let about = about.split_once("\n      --").expect("the next flag").0;
+    let line = tidewheel::metrics::Metrics::default().line_since(&Default::default());
+    let is_term = |word: &&str| word.starts_with(|c: char| c.is_alphabetic());
+    let terms = line.split([' ', ',']).filter(is_term).filter(|term| *term != "p99.99");
+    for term in terms {
+        assert!(about.contains(term), "{term} is not in:{about}");
+    }
+    let short = text(&tidewheel(&["agg", "-h"], b"").stdout);
+    assert!(!short.contains("watermark lag"), "{short}");
+}
+
+#[test]
+fn the_help_says_where_windows_start_and_they_do() {
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in ["1970-01-01T00:00Z", "midnight UTC", "a Thursday", "begin on Mondays"] {
+        assert!(help.contains(part), "{part} is not in:\n{help}");
+    }
+    // A Tuesday.
+    let input = "t\n2013-01-01 04:00:00\n";
+    for (window, offset, start) in [
+        ("1d", "0", "2013-01-01 00:00:00"),
+        ("1d", "5h", "2012-12-31 05:00:00"),
+        ("7d", "0", "2012-12-27 00:00:00"),
+        ("7d", "4d", "2012-12-31 00:00:00"),
+    ] {
+        let flags = ["agg", "-", "--time", "t", "--agg", "count"];
+        let windows = ["--window", window, "--offset", offset, "--format", "csv"];
+        let out = answer(&[&flags[..], &windows].concat(), input);
+        assert!(out.lines().nth(1).is_some_and(|row| row.starts_with(start)), "{window}: {out}");
+    }
+}
+
+#[test]
+fn stats_more_often_than_they_can_be_are_refused() {
+    for often in ["0s", "10ms", "99999us"] {
+        let more = ["--window", "1h", "--agg", "count", "--stats", often];
+        let (errors, code) = refusal(&[&TUMBLE[..8], &more].concat(), b"");
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("the shortest is 100ms"), "{errors}");
+    }
+}
+
+#[test]
+fn names_of_columns_may_stand_apart() {
+    let more = ["--window", "1s", "--time", "t", "--time-unit", "ms", "--agg", "count"];
+    let keys = ["--key", "a, b ,\tc"];
+    let out = answer(&[&["agg", "-"], &keys[..], &more].concat(), "t,a,b,c\n1,x,y,z\n");
+    assert!(out.contains(",x,y,z,1"), "{out}");
+    let columns = ["--no-header", "--columns", "t, a, b ,c"];
+    let out = answer(&[&["agg", "-"], &keys[..], &columns, &more].concat(), "1,x,y,z\n");
+    assert!(out.contains(",x,y,z,1"), "{out}");
+    // A space that is part of a name can be said, by a name alone.
+    let keys = ["--key", "a", "--key", " b"];
+    let out = answer(&[&["agg", "-"], &keys[..], &more].concat(), "t,a, b\n1,x,y\n");
+    assert!(out.contains(",x,y,1"), "{out}");
+}
+
+const MILLIS: [&str; 10] =
+    ["agg", "-", "--time", "t", "--time-unit", "ms", "--window", "1s", "--agg", "count"];
+
+#[test]
+fn a_hyphen_is_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results.csv").display().to_string();
+    let input = "t\n1\n5000\n2\n";
+    let expected = answer(&MILLIS, input);
+    assert_eq!(answer(&[&MILLIS[..], &["--output", "-"]].concat(), input), expected);
+    let apart = ["--output", &results, "--late", "-"];
+    assert_eq!(answer(&[&MILLIS[..], &apart].concat(), input), "t\n2\n");
+    assert_eq!(std::fs::read_to_string(&results).unwrap(), expected);
+    assert!(!Path::new("-").exists());
+
+    let state = folder.path().join("state").display().to_string();
+    for (more, part) in [
+        (&["--late", "-"][..], "--late - is where the results go too"),
+        (&["--late", "-", "--output", "-"], "--late - is where the results go too"),
+        (&["--state", &state], "--state needs --output FILE"),
+        (&["--state", &state, "--output", "-"], "--state needs --output FILE"),
+        (&["--state", &state, "--output", &results, "--late", "-"], "--state needs --late FILE"),
+    ] {
+        let (errors, code) = refusal(&[&MILLIS[..], more].concat(), input.as_bytes());
+        assert_eq!(code, Some(2), "{more:?}: {errors}");
+        assert!(errors.contains(part), "{more:?}: {errors}");
+    }
+}
+
+#[test]
+fn late_records_that_nobody_reads_do_not_end_the_results_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = folder.path().join("results.csv").display().to_string();
+    let mut child = command::start(&[&MILLIS[..], &["--output", &results, "--late", "-"]].concat());
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let writer = std::thread::spawn(move || drop(stdin.write_all(b"t\n1\n5000\n2\n")));
+    let output = child.wait_with_output().expect("the command ends");
+    writer.join().expect("the writer ends");
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("standard output (--late): Broken pipe"), "{errors}");
+}
+
+#[test]
+fn the_ending_of_the_output_says_how_results_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, more, is_json) in [
+        ("r.csv", &[][..], false),
+        ("r.jsonl", &[], true),
+        ("r.ndjson", &[], true),
+        ("r.json", &[], true),
+        ("r", &[], false),
+        ("r.jsonl", &["--format", "csv"], false),
+        ("r.csv", &["--format", "jsonl"], true),
+    ] {
+        let path = folder.path().join(name);
+        let output = ["--output", path.to_str().unwrap()];
+        answer(&[&MILLIS[..], &output, more].concat(), "t\n1\n");
+        let written = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written.starts_with("{\"window_start\":"), is_json, "{name}: {written}");
+        assert_eq!(written.starts_with("window_start,"), !is_json, "{name}: {written}");
+    }
+    let kept = folder.path().join("kept.jsonl");
+    let (input, state) = (folder.path().join("in.csv"), folder.path().join("state"));
+    std::fs::write(&input, "t\n1\n").unwrap();
+    let paths = [&input, &kept, &state].map(|path| path.to_str().unwrap());
+    let files = ["agg", paths[0], "--output", paths[1], "--state", paths[2]];
+    answer(&[&files[..], &MILLIS[2..]].concat(), "");
+    assert!(std::fs::read_to_string(&kept).unwrap().starts_with("{\"window_start\":"));
+}
+
+#[test]
 fn bad_requests_exit_with_2_and_say_how_to_mend() {
     let run = |more: &[&str]| refusal(&[&TUMBLE[..8], more].concat(), b"dep_time,carrier,v\n");
     for (more, part) in [

@@ -171,6 +171,27 @@ fn stop(mut live: Live, signal: Signal, code: i32) {
 const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
 
 #[test]
+fn a_signal_ends_the_wait_for_the_first_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("silent");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+    let fifo = fifo.display().to_string();
+    let flags = [&["agg", &fifo, "--window", "1h"][..], &FLAGS[2..]].concat();
+    for (mut live, (signal, code)) in [start(&[]), Live::start(&flags)].into_iter().zip(SIGNALS) {
+        live.errors.wait_for("too few records so far");
+        live.signal(signal);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert_eq!(ended.out, "");
+        let said: Vec<&str> = ended.errors.lines().skip(1).collect();
+        let [said] = said[..] else { panic!("one more line: {}", ended.errors) };
+        assert!(said.contains("interrupted: the first records have not come yet"), "{said}");
+    }
+}
+
+#[test]
 fn a_signal_lets_open_windows_out_while_a_pipe_is_held_open() {
     for (signal, code) in SIGNALS {
         let mut live = start(&[]);
@@ -211,16 +232,109 @@ fn a_followed_file_brings_what_is_appended() {
 }
 
 #[test]
-fn a_followed_file_that_is_cut_is_an_error() {
+fn a_followed_file_that_is_cut_is_read_again_from_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    let unfinished = "2013-01-01 06:";
+    let records = |times: &[&str]| "t,k\n".to_owned() + &records(times);
+    std::fs::write(&path, records(&["05:17:00", "06:01:00"]) + unfinished).unwrap();
+    let mut live = follow(&path);
+    live.out.wait_for(&row(5, 1, "on_time"));
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    let told = live.errors.wait_for("in.csv was cut to 0 bytes, after 62 were read");
+    assert!(told.contains("its last 14, of an unfinished line, are left out"), "{told}");
+    append(&path, &records(&["06:02:00", "07:01:00"]));
+    live.out.wait_for(&row(6, 2, "on_time"));
+    live.signal(Signal::TERM);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(143), "{}", ended.errors);
+    assert!(ended.errors.contains("4 records in") && ended.errors.contains(" 0 malformed"));
+}
+
+#[test]
+fn a_followed_file_that_is_replaced_is_read_to_its_end_and_the_new_one_from_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (folder.path().join("in.csv"), folder.path().join("in.csv.1"));
+    std::fs::write(&path, "t,k\n".to_owned() + &records(&["05:17:00", "06:01:00"])).unwrap();
+    let mut live = follow(&path);
+    live.out.wait_for(&row(5, 1, "on_time"));
+    std::fs::rename(&path, &old).unwrap();
+    live.errors.wait_for("in.csv cannot be opened again (No such file");
+    append(&old, &records(&["06:02:00"]));
+    append(&old, "2013-01-01 06:03:00,a");
+    // Its columns may stand in another order.
+    std::fs::write(&path, "k,t\na,2013-01-01 07:00:00\n").unwrap();
+    live.errors.wait_for("in.csv is another file now");
+    live.out.wait_for(&row(6, 3, "on_time"));
+    append(&path, "a,2013-01-01 07:01:00\nb,noon\na,2013-01-01 08:00:00\n");
+    live.out.wait_for(&row(7, 2, "on_time"));
+    live.errors.wait_for("malformed: ");
+    live.signal(Signal::TERM);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(143), "{}", ended.errors);
+    assert!(ended.errors.contains("in.csv:4:3: column 't' holds 'noon'"), "{}", ended.errors);
+    assert!(ended.errors.contains("8 records in"), "{}", ended.errors);
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_another_must_have_its_columns() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("in.csv");
     std::fs::write(&path, "t,k\n".to_owned() + &records(&["05:17:00", "06:01:00"])).unwrap();
     let mut live = follow(&path);
     live.out.wait_for(&row(5, 1, "on_time"));
-    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    let other = folder.path().join("other.csv");
+    std::fs::write(&other, records(&["07:00:00"])).unwrap();
+    std::fs::rename(&other, &path).unwrap();
     let ended = live.end();
-    assert_eq!(ended.code, Some(3), "{}", ended.errors);
-    assert!(ended.errors.contains("in.csv: the file was cut to 0 bytes"), "{}", ended.errors);
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    assert!(ended.errors.contains("in.csv:1: there is no column 't'"), "{}", ended.errors);
+}
+
+#[test]
+fn with_state_a_file_that_is_cut_or_replaced_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (path("in.csv"), path("out.csv"), path("state"));
+    let flags = ["agg", &input, "--state", &state, "--output", &output, "--window", "1h"];
+    let flags = [&flags[..], &FLAGS[2..]].concat();
+    let started = || {
+        let mut live = Live::start(&[&flags[..], &["--follow"]].concat());
+        live.errors.wait_for("runtime: ");
+        let since = Instant::now();
+        while !std::fs::read_to_string(&output).is_ok_and(|out| out.contains(&row(5, 1, "on_"))) {
+            assert!(since.elapsed() < DEADLINE, "results come");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        live
+    };
+    let refused = |live: Live, code: i32, part: &str| {
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert!(ended.errors.contains(part), "{}", ended.errors);
+        assert!(ended.errors.contains("begin anew with another state dir"), "{}", ended.errors);
+    };
+    let text = "t,k\n".to_owned() + &records(&["05:17:00", "06:01:00"]);
+    std::fs::write(&input, &text).unwrap();
+    let live = started();
+    live.signal(Signal::TERM);
+    assert_eq!(live.end().code, Some(143));
+
+    // Between two runs.
+    for other in [text[..26].to_owned(), text.replace("06:01", "06:02")] {
+        std::fs::write(&input, other).unwrap();
+        let part = "in.csv: what lies before byte 48 is not what an earlier run read";
+        refused(Live::start(&flags), 1, part);
+    }
+    // While it runs.
+    std::fs::write(&input, &text).unwrap();
+    let live = started();
+    std::fs::copy(&input, path("same.csv")).unwrap();
+    std::fs::rename(path("same.csv"), &input).unwrap();
+    refused(live, 3, "in.csv: the file was replaced by another");
+    let live = started();
+    OpenOptions::new().write(true).truncate(true).open(&input).unwrap();
+    refused(live, 3, "in.csv: the file was cut to 0 bytes");
 }
 
 #[test]
@@ -271,7 +385,7 @@ fn windows_close_by_the_clock_while_all_inputs_stand_still() {
 
 #[test]
 fn stats_are_said_again_and_again() {
-    let mut live = start(&["--stats", "20ms"]);
+    let mut live = start(&["--stats", "100ms"]);
     live.write("t,k\n");
     for _ in 0..3 {
         let line = live.errors.wait_for(" records/s, ");

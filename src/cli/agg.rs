@@ -1,6 +1,6 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::{Agg, OutputFormat};
+use super::args::{Agg, is_json_lines};
 use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
@@ -9,8 +9,10 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::ffi::OsStr;
 use std::io;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
@@ -22,15 +24,19 @@ use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
     with_aggregates,
 };
-use tidewheel::text::render::ResultColumns;
+use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
-    Delimiter, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan, TimeUnit,
-    open,
+    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan,
+    TimeUnit, open,
 };
 use tidewheel::{Span, WindowSpec};
 
+/// How often at least it is looked whether a signal came.
+const LISTEN: Duration = Duration::from_millis(50);
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
+    let signals = signals()?;
     let usage = |problem: String| Failure::Usage(problem);
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
@@ -40,11 +46,11 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let tick = tick(arguments);
     refuse_finer(arguments, tick)?;
     let names = calls.iter().map(|call| call.name.clone()).collect();
-    let columns = ResultColumns::new(arguments.key.clone(), names, arguments.kind)
+    let columns = ResultColumns::new(arguments.keys(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
     let plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
-    if arguments.state.is_some() && arguments.format == Some(OutputFormat::Table) {
+    if arguments.state.is_some() && arguments.format == Some(ResultFormat::Table) {
         return Err(usage(
             "--format table cannot be gone on with; with --state say csv or jsonl".to_owned(),
         ));
@@ -53,7 +59,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         true => Input::Stdin,
         false => Input::File(path.clone()),
     });
-    let opened = open(&plan, inputs.collect(), tell)?;
+    let opened = open_inputs(&plan, inputs.collect(), &signals)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -64,8 +70,38 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let schema = opened.schema;
     let place =
         |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
-    let job = Job { arguments, spec, tick, opened, columns };
+    let job = Job { arguments, signals, spec, tick, opened, columns };
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
+}
+
+/// Opens the inputs, which takes as long as their first records do to come, and no longer once a
+/// signal has.
+fn open_inputs(
+    plan: &ReadPlan,
+    inputs: Vec<Input>,
+    signals: &AtomicUsize,
+) -> Result<Opened, Failure> {
+    let ((sender, receiver), plan) = (channel(), plan.clone());
+    let opening = std::thread::Builder::new().name("tidewheel-open".to_owned()).spawn(move || {
+        // Nobody listens once a signal has come.
+        let _ = sender.send(open(&plan, inputs, tell));
+    });
+    let opening =
+        opening.map_err(|error| Failure::Io(format!("a thread cannot be started: {error}")))?;
+    loop {
+        match (receiver.recv_timeout(LISTEN), signal(signals)) {
+            (Ok(opened), _) => return Ok(opened?),
+            (Err(RecvTimeoutError::Timeout), None) => {}
+            (Err(RecvTimeoutError::Timeout), Some(signal)) => {
+                super::say("interrupted: the first records have not come yet; there is no result");
+                return Err(Failure::Signal(signal));
+            }
+            (Err(RecvTimeoutError::Disconnected), _) => {
+                let ended = opening.join();
+                resume_unwind(ended.expect_err("it sends what it found unless it panics"));
+            }
+        }
+    }
 }
 
 /// The resolution of times: a window closes when the watermark is that close to its end.
@@ -97,6 +133,24 @@ fn tell(notice: Notice) {
         Notice::Waiting { name } => super::say(&format!(
             "{name} has brought too few records so far to tell its columns' types; with \
              --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
+        )),
+        Notice::Replaced { name } => super::say(&format!(
+            "{name} is another file now: the one before was read to its end, and this one is read \
+             from its start"
+        )),
+        Notice::Cut { name, size, read, unfinished } => {
+            let left_out = match unfinished {
+                0 => String::new(),
+                bytes => format!("; its last {bytes}, of an unfinished line, are left out"),
+            };
+            super::say(&format!(
+                "{name} was cut to {size} bytes, after {read} were read{left_out}; it is read \
+                 again from its start"
+            ));
+        }
+        Notice::Gone { name, problem } => super::say(&format!(
+            "{name} cannot be opened again ({problem}); the file that it was is followed until \
+             there is another of that name"
         )),
         _ => {}
     }
@@ -135,7 +189,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         }
     }
     let header = match arguments.no_header {
-        true => HeaderMode::Names(arguments.columns.clone()),
+        true => HeaderMode::Names(arguments.column_names()),
         false => HeaderMode::FirstRecord,
     };
     Ok(ReadPlan {
@@ -144,22 +198,23 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         header,
         time: arguments.time.clone(),
         time_unit: arguments.time_unit,
-        keys: arguments.key.clone(),
+        keys: arguments.keys(),
         inputs,
         types: arguments.types.clone(),
         filter: arguments.filter.clone(),
         strict: arguments.strict,
         keep_text: arguments.late.is_some(),
-        follow: arguments.follow,
+        follow: match (arguments.follow, &arguments.state) {
+            (false, _) => Follow::Never,
+            (true, None) => Follow::Name,
+            (true, Some(_)) => Follow::File,
+        },
     })
 }
 
 /// The format that the files' endings say; all must say the same.
 fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
-    let is_json = |path: &std::path::PathBuf| {
-        path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
-    };
-    let json = arguments.files.iter().filter(|path| is_json(path)).count();
+    let json = arguments.files.iter().filter(|path| is_json_lines(path)).count();
     match json {
         0 => Ok(InputFormat::Csv),
         all if all == arguments.files.len() => Ok(InputFormat::JsonLines),
@@ -187,9 +242,15 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
     Ok(came)
 }
 
+/// The signal that came, if one did.
+fn signal(signals: &AtomicUsize) -> Option<i32> {
+    i32::try_from(signals.load(Ordering::Relaxed)).ok().filter(|signal| *signal != 0)
+}
+
 /// All that a run needs but for the aggregates.
 struct Job<'a> {
     arguments: &'a Agg,
+    signals: Arc<AtomicUsize>,
     spec: WindowSpec,
     tick: Span,
     opened: Opened,
@@ -207,13 +268,13 @@ impl Job<'_> {
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", format!("{:?}", arguments.time_unit)),
-            ("keys", format!("{:?}", arguments.key)),
+            ("keys", format!("{:?}", arguments.keys())),
             ("aggregates", arguments.agg.clone()),
             ("types", format!("{:?}", opened.kinds)),
             ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
             ("delimiter", format!("{:?}", arguments.delimiter)),
-            ("columns", format!("{:?}", arguments.columns)),
-            ("output format", format!("{:?}", arguments.format)),
+            ("columns", format!("{:?}", arguments.column_names())),
+            ("output format", format!("{:?}", arguments.result_format())),
             ("column of reasons", arguments.kind.to_string()),
             ("late records", arguments.late.is_some().to_string()),
         ];
@@ -225,8 +286,8 @@ impl AggregatesVisitor for Job<'_> {
     type Output = Result<(), Failure>;
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
-        let (state, signals) = (self.state(), signals()?);
-        let Self { arguments, spec, tick, opened, columns } = self;
+        let state = self.state();
+        let Self { arguments, signals, spec, tick, opened, columns } = self;
         let mut stream = Stream::with_schema(opened.schema, Unfiltered, opened.sources)
             .out_of_order(arguments.out_of_order)
             .tick(tick)
@@ -323,7 +384,7 @@ fn follow<const WORDS: usize>(
         if let Some(failure) = failed {
             return Err(failure);
         }
-        if signals.load(Ordering::Relaxed) != 0 && !stopped {
+        if !stopped && signal(signals).is_some() {
             stopped = true;
             running.stopper().stop();
         }
@@ -336,7 +397,7 @@ fn follow<const WORDS: usize>(
                 break;
             }
             outputs.flush()?;
-            results.wait(Duration::from_millis(50));
+            results.wait(LISTEN);
         }
     }
     let metrics = running.join()?;
@@ -345,8 +406,8 @@ fn follow<const WORDS: usize>(
     if !metrics.ledger().is_balanced() {
         return Err(Failure::Unbalanced);
     }
-    match i32::try_from(signals.load(Ordering::Relaxed)) {
-        Ok(signal) if stopped => Err(Failure::Signal(signal)),
+    match signal(signals) {
+        Some(signal) if stopped => Err(Failure::Signal(signal)),
         _ => Ok(()),
     }
 }

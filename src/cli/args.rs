@@ -1,11 +1,17 @@
 //! The flags.
 
 use bytesize::ByteSize;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::convert::Infallible;
+use std::fmt;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
+use tidewheel::text::render::ResultFormat;
 use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
 /// Stream processing on one machine: event-time windows over files and streams.
@@ -71,6 +77,23 @@ SQL, what cannot be told because a cell is empty does not hold.
 Text stands in single quotes, a column's name in none, or in double quotes. The column of \
 --time is compared with times: dep_time >= '2013-01-02'.";
 
+const STATS_HELP: &str = "\
+Say every so often, at most every 100ms, on standard error, how it is going: what happened since \
+the line before, and where things stand.
+
+  records/s, MB/s  what was read
+  watermark lag    how far the slowest input's watermark is behind the
+                   highest time read, in event time
+  in flight        records between an input and a shard
+  fullest lane     of the queues between inputs and shards, how full the
+                   fullest is; one that stays full slows its input down
+  late, malformed  records, since the start
+  busy, blocked    shares of the threads' time: at work, and without room to
+                   go on; in the rest there was nothing to do
+  closes           how often windows became due in a shard
+  p50, p99, ..     in how long half, 99 % and 99.99 % of these were out, from
+                   the records that made them due to the last result";
+
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Agg {
@@ -83,10 +106,14 @@ pub(crate) struct Agg {
     pub(crate) time: String,
 
     /// The columns to group by.
-    #[arg(long, value_name = "COL,..", value_delimiter = ',')]
-    pub(crate) key: Vec<String>,
+    #[arg(long, value_name = "COL,..", value_parser = parse_names)]
+    key: Vec<Names>,
 
     /// The length of a window: 1h, 10s, 500ms.
+    ///
+    /// Windows start at 1970-01-01T00:00Z and at whole multiples of the slide before and after:
+    /// with 1h at the full hour, with 1d at midnight UTC, with 7d on a Thursday. --offset moves
+    /// them.
     #[arg(long, value_name = "SPAN", allow_hyphen_values = true)]
     pub(crate) window: Span,
 
@@ -95,6 +122,10 @@ pub(crate) struct Agg {
     pub(crate) slide: Option<Span>,
 
     /// Moves all windows by so much: 15m, -15m.
+    ///
+    /// They are then counted from that long after 1970-01-01T00:00Z (before, if negative): days
+    /// of --window 1d --offset 5h go from 05:00 to 05:00 UTC, which is midnight five hours behind
+    /// UTC; weeks of --window 7d --offset 4d begin on Mondays.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true,
         value_parser = parse_offset)]
     pub(crate) offset: i64,
@@ -139,22 +170,23 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "CHAR", default_value = ",")]
     pub(crate) delimiter: Delimiter,
 
-    /// How results are written, table, csv or jsonl; a table on a terminal, CSV elsewhere, if not
-    /// given.
+    /// How results are written, table, csv or jsonl. If not given, JSON Lines to an --output that
+    /// ends in .jsonl, .ndjson or .json, a table on a terminal, CSV elsewhere.
     #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
-    pub(crate) format: Option<OutputFormat>,
+    pub(crate) format: Option<ResultFormat>,
 
-    /// Write results to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
+    /// Write results to this file; '-' is standard output.
+    #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
+    pub(crate) output: Destination,
 
-    /// Write late records, as they were read, to this file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) late: Option<PathBuf>,
+    /// Write late records, as they were read, to this file; '-' is standard output, where results
+    /// go elsewhere.
+    #[arg(long, value_name = "FILE", value_parser = destination())]
+    pub(crate) late: Option<Destination>,
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
     /// with by the same command, and --output FILE ends as if it had never stopped.
-    #[arg(long, value_name = "DIR", requires = "output")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
     /// With --state: after how much of what was read (64MiB, 1GB), shard by shard, all open windows
@@ -172,15 +204,15 @@ pub(crate) struct Agg {
     pub(crate) no_header: bool,
 
     /// The names of CSV's columns.
-    #[arg(long, value_name = "NAME,..", value_delimiter = ',', requires = "no_header")]
-    pub(crate) columns: Vec<String>,
+    #[arg(long, value_name = "NAME,..", value_parser = parse_names, requires = "no_header")]
+    columns: Vec<Names>,
 
     /// Stop at the first malformed record; otherwise they are counted and the first few told.
     #[arg(long)]
     pub(crate) strict: bool,
 
     /// Say every so often, on standard error, how it is going.
-    #[arg(long, value_name = "SPAN")]
+    #[arg(long, value_name = "SPAN", value_parser = parse_stats, long_help = STATS_HELP)]
     pub(crate) stats: Option<Span>,
 
     /// After how long without records an input no longer holds windows open.
@@ -191,7 +223,13 @@ pub(crate) struct Agg {
     #[arg(long, requires = "idle")]
     pub(crate) idle_advance: bool,
 
-    /// Wait for more at the end of a file.
+    /// Wait for more at the end of a file, and follow its name as `tail -F` does.
+    ///
+    /// When the name leads to another file, the old one is read to its end and the new one from
+    /// its start; a file that became shorter is read again from its start. Either is said on
+    /// standard error, and either start is that of an input: without --no-header, CSV's columns
+    /// are named there again. With --state, which goes on with the very file that was read, both
+    /// are errors.
     #[arg(long)]
     pub(crate) follow: bool,
 
@@ -215,14 +253,84 @@ pub(crate) struct Doctor {
     pub(crate) format: DoctorFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OutputFormat {
-    /// An aligned table.
-    Table,
-    /// Comma-separated values.
-    Csv,
-    /// One JSON object a line.
-    Jsonl,
+impl Agg {
+    /// The columns to group by, in order.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.key.iter().flat_map(|names| names.0.clone()).collect()
+    }
+
+    /// The names of CSV's columns, if given.
+    pub(crate) fn column_names(&self) -> Vec<String> {
+        self.columns.iter().flat_map(|names| names.0.clone()).collect()
+    }
+
+    /// How results are written, asked for or not.
+    pub(crate) fn result_format(&self) -> ResultFormat {
+        match (self.format, &self.output) {
+            (Some(format), _) => format,
+            (None, Destination::File(path)) if is_json_lines(path) => ResultFormat::JsonLines,
+            (None, output) if output.is_terminal() => ResultFormat::Table,
+            (None, _) => ResultFormat::Csv,
+        }
+    }
+}
+
+/// Whether a file's ending says that it holds JSON Lines.
+pub(crate) fn is_json_lines(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson" || end == "json")
+}
+
+/// Names of columns, as one flag gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names(Vec<String>);
+
+/// Names with commas between them. Spaces beside a comma are for the eye; others may be part of a
+/// name.
+fn parse_names(text: &str) -> Result<Names, Infallible> {
+    let last = text.split(',').count() - 1;
+    let name = |(at, name): (usize, &str)| {
+        let name = if at == 0 { name } else { name.trim_start() };
+        (if at == last { name } else { name.trim_end() }).to_owned()
+    };
+    Ok(Names(text.split(',').enumerate().map(name).collect()))
+}
+
+/// Where something is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// Standard output.
+    StandardOutput,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::StandardOutput => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
+    /// Whether it is standard output, and a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        *self == Self::StandardOutput && std::io::stdout().is_terminal()
+    }
+}
+
+/// As it is written on the command line.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file().unwrap_or(Path::new("-")).display().fmt(f)
+    }
+}
+
+fn destination() -> impl TypedValueParser<Value = Destination> {
+    PathBufValueParser::new().map(|path| match path.as_os_str() == "-" {
+        true => Destination::StandardOutput,
+        false => Destination::File(path),
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -242,6 +350,18 @@ fn parse_offset(text: &str) -> Result<i64, String> {
     Ok(sign * span.as_nanos())
 }
 
+/// How often it is looked at an engine that runs, and so how often at most it can be told of.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+fn parse_stats(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    let least = Span::from(LOOK);
+    match span < least {
+        true => Err(format!("the shortest is {least}")),
+        false => Ok(span),
+    }
+}
+
 fn parse_runtime(text: &str) -> Result<Runtime, String> {
     named(
         text,
@@ -253,13 +373,13 @@ fn parse_runtime(text: &str) -> Result<Runtime, String> {
     )
 }
 
-fn parse_output_format(text: &str) -> Result<OutputFormat, String> {
+fn parse_output_format(text: &str) -> Result<ResultFormat, String> {
     named(
         text,
         [
-            ("table", OutputFormat::Table, &["text"][..]),
-            ("csv", OutputFormat::Csv, &["tsv"]),
-            ("jsonl", OutputFormat::Jsonl, JSON_LINES_ALSO),
+            ("table", ResultFormat::Table, &["text"][..]),
+            ("csv", ResultFormat::Csv, &["tsv"]),
+            ("jsonl", ResultFormat::JsonLines, JSON_LINES_ALSO),
         ],
     )
 }
@@ -330,6 +450,19 @@ fn named<T, const N: usize>(text: &str, things: [(&str, T, &[&str]); N]) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spaces_beside_commas_are_no_part_of_a_name() {
+        for (text, names) in [
+            ("a", &["a"][..]),
+            (" a", &[" a"]),
+            ("a, b", &["a", "b"]),
+            (" a ,\tb c , d ", &[" a", "b c", "d "]),
+            ("a,,b", &["a", "", "b"]),
+        ] {
+            assert_eq!(parse_names(text).unwrap().0, names, "{text}");
+        }
+    }
 
     #[test]
     fn what_was_meant_by_a_name_is_suggested() {

@@ -1,22 +1,22 @@
 //! Where results and late records are written.
 
-use super::args::{Agg, OutputFormat};
+use super::args::{Agg, Destination};
 use super::exit::{Failure, STANDARD_OUTPUT};
 use super::kept::{Kept, open_at};
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use tidewheel::record::ColumnRow;
 use tidewheel::sink::{LateRecord, WindowResult};
 use tidewheel::text::aggregates::ColumnValues;
-use tidewheel::text::render::{LateWriter, ResultColumns, ResultFormat, ResultRow, ResultWriter};
+use tidewheel::text::render::{LateWriter, ResultColumns, ResultRow, ResultWriter};
 
 /// Results and late records on their way out.
 pub(crate) struct Outputs {
     results: ResultWriter<Box<dyn Write>>,
     results_name: String,
-    late: Option<LateWriter<BufWriter<File>>>,
+    late: Option<LateWriter<Box<dyn Write>>>,
     late_name: String,
     kept: Option<KeptFiles>,
 }
@@ -40,6 +40,22 @@ fn create(path: &std::path::Path) -> Result<File, Failure> {
     })
 }
 
+/// What messages call it.
+fn name_of(to: &Destination) -> String {
+    match to {
+        Destination::StandardOutput => STANDARD_OUTPUT.to_owned(),
+        Destination::File(path) => path.display().to_string(),
+    }
+}
+
+/// Opens it to be written from its start.
+fn start(to: &Destination) -> Result<Box<dyn Write>, Failure> {
+    Ok(match to {
+        Destination::StandardOutput => Box::new(io::stdout()),
+        Destination::File(path) => Box::new(create(path)?),
+    })
+}
+
 /// The regular file that a path leads to, whatever it is called: its device and number.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
@@ -48,9 +64,9 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 /// Refuses to write over what is read, or two things into one file. Nothing is opened yet.
 pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
-    let outputs = [("--output", &arguments.output), ("--late", &arguments.late)];
-    for (flag, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?)))
-    {
+    let late = arguments.late.as_ref().and_then(Destination::file);
+    let outputs = [("--output", arguments.output.file()), ("--late", late)];
+    for (flag, path) in outputs.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
         for input in &arguments.files {
             let read = if input.as_os_str() == "-" { Path::new("/dev/stdin") } else { input };
             if identity(path).is_some_and(|file| identity(read) == Some(file)) {
@@ -71,27 +87,26 @@ pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
             )));
         }
     }
-    refuse_inside_state(arguments)?;
+    refuse_with_state(arguments)?;
     match &arguments.late {
-        Some(late) if arguments.output.as_ref() == Some(late) => Err(same(late)),
+        Some(late) if arguments.output == *late => Err(same(late)),
         Some(late) => refuse_same(arguments, late),
         None => Ok(()),
     }
 }
 
-fn same(late: &Path) -> Failure {
+fn same(late: &Destination) -> Failure {
     Failure::Usage(format!(
-        "--late {} is where the results go too; give each a file of its own",
-        late.display()
+        "--late {late} is where the results go too; give each a file of its own"
     ))
 }
 
 /// Refuses one file for results and late records. Two names of one that is still to be made are
 /// told apart once the results' file is made.
-fn refuse_same(arguments: &Agg, late: &Path) -> Result<(), Failure> {
-    let output = arguments.output.as_deref().unwrap_or(Path::new("/dev/stdout"));
-    match identity(output) {
-        Some(file) if identity(late) == Some(file) => Err(same(late)),
+fn refuse_same(arguments: &Agg, late: &Destination) -> Result<(), Failure> {
+    let file = |to: &Destination| identity(to.file().unwrap_or(Path::new("/dev/stdout")));
+    match file(&arguments.output) {
+        Some(output) if file(late) == Some(output) => Err(same(late)),
         _ => Ok(()),
     }
 }
@@ -110,11 +125,18 @@ fn is_same_stream(one: &Path, other: &Path) -> bool {
     is_stdin(one) && is_stdin(other) || stream(one).is_some_and(|pipe| stream(other) == Some(pipe))
 }
 
-/// Refuses to write among the files of the state directory.
-fn refuse_inside_state(arguments: &Agg) -> Result<(), Failure> {
+/// Refuses to write among the files of the state directory, or where nothing can be gone on with.
+fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
     let Some(state) = &arguments.state else { return Ok(()) };
     let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    for path in arguments.output.iter().chain(&arguments.late) {
+    let late = arguments.late.as_ref().map(|late| ("--late", late));
+    for (flag, to) in [("--output", &arguments.output)].into_iter().chain(late) {
+        let Some(path) = to.file() else {
+            return Err(Failure::Usage(format!(
+                "--state needs {flag} FILE: the next run cuts the file back to what is good, and \
+                 standard output cannot be"
+            )));
+        };
         if folder(path).parent() == Some(&folder(state)) {
             return Err(Failure::Usage(format!(
                 "{} lies in the state directory, whose files are not to be mixed with others; \
@@ -137,28 +159,23 @@ impl Outputs {
         if let Some(kept) = kept {
             return Self::open_kept(arguments, columns, header, kept);
         }
-        let terminal = arguments.output.is_none() && io::stdout().is_terminal();
-        let format = match (arguments.format, terminal) {
-            (Some(OutputFormat::Table), _) | (None, true) => ResultFormat::Table,
-            (Some(OutputFormat::Csv), _) | (None, false) => ResultFormat::Csv,
-            (Some(OutputFormat::Jsonl), _) => ResultFormat::JsonLines,
-        };
-        let (out, results_name): (Box<dyn Write>, String) = match &arguments.output {
-            Some(path) => (Box::new(create(path)?), path.display().to_string()),
-            None => (Box::new(io::stdout()), STANDARD_OUTPUT.to_owned()),
-        };
+        let results = start(&arguments.output)?;
         let mut outputs = Self {
-            results: ResultWriter::new(format, columns, out),
-            results_name,
+            results: ResultWriter::new(arguments.result_format(), columns, results),
+            results_name: name_of(&arguments.output),
             late: None,
             late_name: String::new(),
             kept: None,
         };
         outputs.results.header().map_err(|error| outputs.failed(&error))?;
-        if let Some(path) = &arguments.late {
-            outputs.late_name = path.display().to_string();
-            refuse_same(arguments, path)?;
-            let mut late = LateWriter::new(BufWriter::new(create(path)?));
+        if let Some(to) = &arguments.late {
+            outputs.late_name = match to {
+                // The results go elsewhere: that nobody reads here is no quiet end.
+                Destination::StandardOutput => format!("{STANDARD_OUTPUT} (--late)"),
+                Destination::File(_) => name_of(to),
+            };
+            refuse_same(arguments, to)?;
+            let mut late = LateWriter::new(start(to)?);
             late.header(header).map_err(|error| Failure::writing(&outputs.late_name, &error))?;
             outputs.late = Some(late);
         }
@@ -172,20 +189,15 @@ impl Outputs {
         header: Option<&[u8]>,
         kept: Kept,
     ) -> Result<Self, Failure> {
-        let (Some(output), late) = (&arguments.output, &arguments.late) else {
-            return Err(Failure::Usage("--state needs --output FILE".to_owned()));
-        };
-        let format = match arguments.format {
-            Some(OutputFormat::Jsonl) => ResultFormat::JsonLines,
-            _ => ResultFormat::Csv,
-        };
+        let (output, late) = (&arguments.output, &arguments.late);
         let (bytes, late_bytes) = kept.bytes();
-        let open = |path: &Path, bytes| match bytes {
-            0 => create(path),
-            bytes => open_at(path, bytes),
+        let open = |to: &Destination, bytes| match (to.file(), bytes) {
+            (None, _) => unreachable!("only files are kept, and others were refused"),
+            (Some(path), 0) => create(path),
+            (Some(path), bytes) => open_at(path, bytes),
         };
-        let results_name = output.display().to_string();
-        let late_name = late.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let results_name = name_of(output);
+        let late_name = late.as_ref().map(name_of).unwrap_or_default();
         let clone = |file: &File, name: &str| {
             file.try_clone().map_err(|error| Failure::writing(name, &error))
         };
@@ -193,12 +205,12 @@ impl Outputs {
         if let Some(late) = late {
             refuse_same(arguments, late)?;
         }
-        let late = late.as_ref().map(|path| open(path, late_bytes)).transpose()?;
+        let late = late.as_ref().map(|to| open(to, late_bytes)).transpose()?;
         let late_clone = late.as_ref().map(|file| clone(file, &late_name)).transpose()?;
         let files = KeptFiles { kept, results: clone(&results, &results_name)?, late: late_clone };
-        let mut late = late.map(|file| LateWriter::new(BufWriter::new(file)));
-        let out: Box<dyn Write> = Box::new(results);
-        let mut results = ResultWriter::new(format, columns, out);
+        let boxed = |file: File| Box::new(file) as Box<dyn Write>;
+        let mut late = late.map(|file| LateWriter::new(boxed(file)));
+        let mut results = ResultWriter::new(arguments.result_format(), columns, boxed(results));
         if bytes == 0 {
             results.header().map_err(|error| Failure::writing(&results_name, &error))?;
         }

@@ -1,6 +1,6 @@
 //! What is said on standard error while a command runs, and at its end.
 
-use super::args::Agg;
+use super::args::{Agg, Destination, LOOK};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use tidewheel::metrics::Metrics;
 
 /// How long a watermark stands still before it is named.
 const STALL: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Watches a running engine for a person.
 pub(crate) struct Watch {
@@ -26,7 +25,8 @@ impl Watch {
         let total: Option<u64> =
             sizes.map(|size| size.filter(std::fs::Metadata::is_file).map(|size| size.len())).sum();
         // On one terminal, results would be written into the bar.
-        let mixes = arguments.output.is_none() && std::io::stdout().is_terminal();
+        let mixes = arguments.output.is_terminal()
+            || arguments.late.as_ref().is_some_and(Destination::is_terminal);
         let wanted = std::io::stderr().is_terminal() && !arguments.follow && !mixes;
         let style = ProgressStyle::with_template(
             "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left",

@@ -187,7 +187,6 @@ where
             locals: Vec::new(),
             clock,
             stop: stop.clone(),
-            last: clock.now(),
         });
     }
     let extras = match aggregate.needs_sequence() {
@@ -201,7 +200,8 @@ where
     let resumptions = state.is_some().then_some(&resumptions[..]);
     place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board), resumptions)?;
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
-    Ok(M::opened(Engine { cores, bells: thread_bells, board, stop, settings, state }, handle))
+    let (bells, last) = (thread_bells, clock.now());
+    Ok(M::opened(Engine { cores, bells, board, stop, settings, state, last }, handle))
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

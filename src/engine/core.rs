@@ -17,8 +17,9 @@ use std::sync::Arc;
 pub(super) trait CoreDuty: Send {
     /// How many tasks it has: its sources, then its shard.
     fn tasks(&self) -> usize;
-    /// One bounded step of a task.
-    fn step(&mut self, task: usize) -> Result<Progress, EngineError>;
+    /// One bounded step of a task. `last` is when the thread's step before ended, of whichever
+    /// core it was, and becomes when this one did.
+    fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError>;
 }
 
 pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
@@ -29,8 +30,6 @@ pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::
     pub(super) locals: Vec<LocalRing<u64>>,
     pub(super) clock: SystemClock,
     pub(super) stop: StopSignal,
-    /// When the step before ended.
-    pub(super) last: MonotonicNanos,
 }
 
 impl<S, P, A, R> CoreDuty for Core<S, P, A, R>
@@ -44,10 +43,10 @@ where
         self.intakes.len() + 1
     }
 
-    fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+    fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError> {
         let before = self.clock.now();
-        // Between two steps a core only sleeps.
-        self.shard_meter.idle_nanos.add(before.since(self.last));
+        // Between two steps a thread only sleeps.
+        self.shard_meter.idle_nanos.add(before.since(*last));
         let progress = match self.intakes.get_mut(task) {
             Some((intake, _)) => {
                 let local = self.locals.get_mut(task);
@@ -57,7 +56,7 @@ where
         };
         let now = self.clock.now();
         let spent = now.since(before);
-        self.last = now;
+        *last = now;
         match self.intakes.get(task) {
             Some((_, meter)) => match progress {
                 Progress::Worked => meter.busy_nanos.add(spent),

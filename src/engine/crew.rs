@@ -6,6 +6,7 @@ use super::EngineError;
 use super::core::CoreDuty;
 use super::running::message_of;
 use crate::shard::Progress;
+use crate::time::MonotonicNanos;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 struct Member {
@@ -15,9 +16,9 @@ struct Member {
 
 impl Member {
     /// One step of a task. A panic is this shard's, whoever shares its thread.
-    fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+    fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError> {
         let Self { shard, core } = self;
-        catch_unwind(AssertUnwindSafe(|| core.step(task))).unwrap_or_else(|panic| {
+        catch_unwind(AssertUnwindSafe(|| core.step(task, last))).unwrap_or_else(|panic| {
             Err(EngineError::Panicked { shard: *shard, message: message_of(&*panic) })
         })
     }
@@ -28,14 +29,20 @@ pub(super) struct Crew {
     members: Vec<Member>,
     /// The members' sources: whose, and which of theirs.
     sources: Vec<(usize, usize)>,
+    /// When the step before ended, whichever member's it was.
+    last: MonotonicNanos,
 }
 
-/// Divides cores among threads, in turn.
-pub(super) fn divide(cores: Vec<Box<dyn CoreDuty>>, threads: usize) -> Vec<Crew> {
-    let mut crews: Vec<Crew> =
-        (0..threads).map(|_| Crew { members: Vec::new(), sources: Vec::new() }).collect();
+/// Divides cores among threads, in turn. The threads' time counts from `now`.
+pub(super) fn divide(
+    cores: Vec<Box<dyn CoreDuty>>,
+    threads: usize,
+    now: MonotonicNanos,
+) -> Vec<Crew> {
+    let crew = || Crew { members: Vec::new(), sources: Vec::new(), last: now };
+    let mut crews: Vec<Crew> = (0..threads).map(|_| crew()).collect();
     for (shard, core) in cores.into_iter().enumerate() {
-        let Crew { members, sources } = &mut crews[shard % threads];
+        let Crew { members, sources, .. } = &mut crews[shard % threads];
         sources.extend((0..core.tasks() - 1).map(|source| (members.len(), source)));
         members.push(Member { shard, core });
     }
@@ -55,13 +62,14 @@ impl Crew {
 
     /// One bounded step of a task.
     pub(super) fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
-        if let Some((member, source)) = self.sources.get(task) {
-            return self.members[*member].step(*source);
+        let Self { members, sources, last } = self;
+        if let Some((member, source)) = sources.get(task) {
+            return members[*member].step(*source, last);
         }
         let mut all = Progress::Finished;
-        for member in &mut self.members {
+        for member in members {
             let shard = member.core.tasks() - 1;
-            all = all.and(member.step(shard)?);
+            all = all.and(member.step(shard, last)?);
         }
         Ok(all)
     }
@@ -84,7 +92,7 @@ mod tests {
             self.sources + 1
         }
 
-        fn step(&mut self, task: usize) -> Result<Progress, EngineError> {
+        fn step(&mut self, task: usize, _: &mut MonotonicNanos) -> Result<Progress, EngineError> {
             assert!(task != 2, "a source of shard {} fell over", self.shard);
             self.steps.lock().unwrap().push((self.shard, task));
             Ok(Progress::Idle)
@@ -98,7 +106,7 @@ mod tests {
             Box::new(Noting { shard, sources, steps: Arc::clone(&steps) }) as Box<dyn CoreDuty>
         };
         let cores = [1, 0, 1, 3, 0].into_iter().enumerate().map(core).collect();
-        let mut crews = divide(cores, 2);
+        let mut crews = divide(cores, 2, MonotonicNanos(0));
         assert_eq!(crews.iter().map(Crew::shards).collect::<Vec<_>>(), [3, 2]);
         for task in 0..crews[0].tasks() {
             assert_eq!(crews[0].step(task).unwrap(), Progress::Idle);

@@ -29,6 +29,7 @@ use crate::cpu::{Bell, IdlePolicy, Placement, StopReason, StopSignal};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::Progress;
 use crate::state::StateDirectory;
+use crate::time::MonotonicNanos;
 use std::sync::Arc;
 
 /// An engine that is assembled and has not run yet.
@@ -42,6 +43,8 @@ pub struct Engine {
     stop: StopSignal,
     settings: EngineSettings,
     state: Option<Arc<StateDirectory>>,
+    /// When the step before ended; before the first, when the engine was assembled.
+    last: MonotonicNanos,
 }
 
 /// What an engine is run with.
@@ -79,7 +82,7 @@ impl Engine {
         let mut all = Progress::Finished;
         for core in &mut self.cores {
             for task in 0..core.tasks() {
-                all = all.and(core.step(task)?);
+                all = all.and(core.step(task, &mut self.last)?);
             }
         }
         Ok(all)

@@ -74,7 +74,7 @@ impl Drop for Announcement {
 }
 
 pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
-    let Engine { cores, bells, board, stop, settings, state } = engine;
+    let Engine { cores, bells, board, stop, settings, state, last } = engine;
     let mut choice =
         RuntimeChoice::choose(settings.runtime).map_err(EngineError::RuntimeRefused)?;
     let topology = Topology::detect();
@@ -83,7 +83,8 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
     let (threads, first_choice) = (Vec::new(), choice.clone());
     let mut running = Running { threads, stopper, board, choice: first_choice, _state: state };
     let threads = running.stopper.bells.len();
-    for (thread, crew) in crew::divide(cores, threads).into_iter().enumerate() {
+    running.board.set_threads(threads);
+    for (thread, crew) in crew::divide(cores, threads, last).into_iter().enumerate() {
         let start = Start {
             thread,
             crew,

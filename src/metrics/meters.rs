@@ -164,7 +164,7 @@ meter! {
         busy_nanos: Counter,
         /// Nanoseconds of steps that found no room for results.
         blocked_nanos: Counter,
-        /// Nanoseconds of steps that found nothing to do.
+        /// Nanoseconds of steps that found nothing to do, and of sleep before them.
         idle_nanos: Counter,
         /// The merged watermark.
         watermark: Gauge,
@@ -186,6 +186,7 @@ meter! {
 pub struct MeterBoard {
     started: Instant,
     names: Vec<String>,
+    threads: AtomicU64,
     sources: Vec<Arc<SourceMeter>>,
     lanes: Vec<Arc<LaneMeter>>,
     shards: Vec<Arc<ShardMeter>>,
@@ -204,6 +205,7 @@ impl MeterBoard {
         Arc::new(Self {
             started: Instant::now(),
             names,
+            threads: AtomicU64::new(1),
             sources: (0..sources).map(|_| Arc::new(SourceMeter::new())).collect(),
             lanes: (0..sources * shards).map(|_| Arc::new(LaneMeter::new())).collect(),
             shards: (0..shards).map(|_| Arc::new(ShardMeter::new())).collect(),
@@ -211,6 +213,11 @@ impl MeterBoard {
             writers: Mutex::new(writers),
             readers: Mutex::new(readers),
         })
+    }
+
+    /// Says how many threads step what is counted; one, until it is said.
+    pub fn set_threads(&self, threads: usize) {
+        self.threads.store(threads as u64, Ordering::Relaxed);
     }
 
     /// The meter of a source.
@@ -252,6 +259,7 @@ impl MeterBoard {
         let sources = self.names.iter().cloned().zip(self.sources.iter().map(|m| m.read()));
         Metrics {
             elapsed: self.started.elapsed(),
+            threads: self.threads.load(Ordering::Relaxed),
             sources: sources.collect(),
             lanes: self.lanes.iter().map(|meter| meter.read()).collect(),
             shards: self.shards.iter().map(|meter| meter.read()).collect(),

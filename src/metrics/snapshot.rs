@@ -115,6 +115,8 @@ impl CloseLatency {
 pub struct Metrics {
     /// Since the engine was opened.
     pub elapsed: Duration,
+    /// Threads that the shards share: one where the engine is stepped by hand.
+    pub threads: u64,
     /// Each source by name.
     pub sources: Vec<(String, SourceCounts)>,
     /// Each lane: those of the first source, shard by shard, then those of the next.
@@ -222,7 +224,7 @@ impl Metrics {
             };
         let share = |field: fn(&ShardCounts) -> u64, of: fn(&SourceCounts) -> u64| {
             let spent = nanos(self, field, of).saturating_sub(nanos(earlier, field, of));
-            spent as f64 / 1e9 / seconds / self.shards.len().max(1) as f64
+            spent as f64 / 1e9 / seconds / self.threads.max(1) as f64
         };
         Rates {
             records_per_second: per_second(self.records_in(), earlier.records_in()),
@@ -342,7 +344,7 @@ pub struct Rates {
     pub records_per_second: f64,
     /// Bytes read each second.
     pub bytes_per_second: f64,
-    /// The share of the cores' time in which something was done.
+    /// The share of the threads' time in which something was done.
     pub busy: f64,
     /// The share in which there was no room to go on: backpressure.
     pub blocked: f64,

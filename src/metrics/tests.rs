@@ -29,7 +29,9 @@ fn a_ledger_names_what_does_not_balance() {
 
 #[test]
 fn rates_are_of_the_time_between() {
-    let mut earlier = board().snapshot();
+    let board = board();
+    board.set_threads(2);
+    let mut earlier = board.snapshot();
     let mut now = earlier.clone();
     earlier.elapsed = std::time::Duration::from_secs(1);
     now.elapsed = std::time::Duration::from_secs(3);
@@ -39,6 +41,23 @@ fn rates_are_of_the_time_between() {
     assert_eq!(rates.records_per_second, 250.0);
     assert_eq!(rates.busy, 1.0);
     assert!(now.line_since(&earlier).starts_with("250 records/s"));
+}
+
+#[test]
+fn shares_are_of_the_threads_time_however_many_shards_they_have() {
+    let board = MeterBoard::new(vec!["a.csv".into()], 256);
+    for threads in [1, 2] {
+        board.set_threads(threads);
+        let earlier = Metrics { elapsed: std::time::Duration::ZERO, ..board.snapshot() };
+        let mut now = earlier.clone();
+        now.elapsed = std::time::Duration::from_secs(256);
+        now.shards.iter_mut().for_each(|shard| shard.busy_nanos += 500_000_000);
+        now.shards[0].blocked_nanos += 32_000_000_000;
+        now.sources[0].1.idle_nanos += 64_000_000_000;
+        let Rates { busy, blocked, idle, .. } = now.since(&earlier);
+        let expected = [0.5, 0.125, 0.25].map(|share| share / threads as f64);
+        assert_eq!([busy, blocked, idle], expected, "{threads} threads");
+    }
 }
 
 #[test]

@@ -4,14 +4,20 @@
 //! is asked first whether something lies ready. What was read waits in one contiguous buffer until
 //! it is consumed; how far the buffer grows is decided by the reader, who bounds its records.
 
-use crate::source::{SourceError, check_of};
+mod file;
+
+pub(crate) use file::Turn;
+
+use super::plan::Follow;
+use crate::source::SourceError;
+use file::RegularFile;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom, fstat, seek};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Bytes that one read asks for.
@@ -47,51 +53,10 @@ enum Origin {
     Custom(Box<dyn ChunkSource>),
 }
 
-/// A regular file that is read from where it stands.
-struct RegularFile {
-    fd: OwnedFd,
-    position: u64,
-    follow: bool,
-}
-
-impl RegularFile {
-    /// A hash of what lies before a place.
-    fn check(&self, offset: u64) -> io::Result<u64> {
-        let mut bytes = [0; CHECKED_BYTES];
-        let length = offset.min(CHECKED_BYTES as u64) as usize;
-        let mut have = 0;
-        while have < length {
-            let at = offset - (length - have) as u64;
-            match rustix::io::pread(&self.fd, &mut bytes[have..length], at) {
-                Err(Errno::INTR) => {}
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => have += read?,
-            }
-        }
-        Ok(check_of(offset, &bytes[..length]))
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<Chunk> {
-        let bytes = read_retrying(&self.fd, into)?;
-        self.position += bytes as u64;
-        match bytes {
-            0 if self.follow => self.look_for_truncation(),
-            0 => Ok(Chunk::End),
-            bytes => Ok(Chunk::Bytes(bytes)),
-        }
-    }
-
-    /// A followed file may grow, never shrink: what was read would no longer be what is there.
-    fn look_for_truncation(&self) -> io::Result<Chunk> {
-        let size = u64::try_from(fstat(&self.fd)?.st_size).unwrap_or(0);
-        if size >= self.position {
-            return Ok(Chunk::Pending);
-        }
-        Err(io::Error::other(format!(
-            "the file was cut to {size} bytes while it was followed; {} were already read",
-            self.position
-        )))
-    }
+fn open_for_reading(path: &Path) -> io::Result<OwnedFd> {
+    // Without NONBLOCK, opening a named pipe would wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 fn read_retrying(fd: &OwnedFd, into: &mut [u8]) -> Result<usize, Errno> {
@@ -163,19 +128,16 @@ impl fmt::Debug for ByteInput {
 }
 
 impl ByteInput {
-    /// Opens a file, a named pipe or a device. `follow` makes a regular file's end mean that more
-    /// may come.
-    pub(crate) fn open(path: &Path, follow: bool) -> io::Result<Self> {
-        // Without NONBLOCK, opening a named pipe would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Self::from_fd(path.display().to_string(), fd, follow)
+    /// Opens a file, a named pipe or a device. `follow` says what the end of a regular file means.
+    pub(crate) fn open(path: &Path, follow: Follow) -> io::Result<Self> {
+        let (name, fd) = (path.display().to_string(), open_for_reading(path)?);
+        Self::from_fd(name, fd, Some(path.to_owned()), follow)
     }
 
     /// Standard input, whatever it is connected to.
-    pub(crate) fn stdin(follow: bool) -> io::Result<Self> {
+    pub(crate) fn stdin(follow: Follow) -> io::Result<Self> {
         let fd = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 0)?;
-        Self::from_fd("stdin".to_owned(), fd, follow)
+        Self::from_fd("stdin".to_owned(), fd, None, follow)
     }
 
     /// Bytes that someone else reads.
@@ -183,15 +145,18 @@ impl ByteInput {
         Self::new(name, Origin::Custom(source), None)
     }
 
-    fn from_fd(name: String, fd: OwnedFd, follow: bool) -> io::Result<Self> {
+    fn from_fd(
+        name: String,
+        fd: OwnedFd,
+        path: Option<PathBuf>,
+        follow: Follow,
+    ) -> io::Result<Self> {
         let stat = fstat(&fd)?;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Err(Errno::ISDIR.into()),
             FileType::RegularFile | FileType::BlockDevice => {
-                let position = seek(&fd, SeekFrom::Current(0))?;
-                let size = u64::try_from(stat.st_size).unwrap_or(0);
-                let total = (!follow).then_some(size.saturating_sub(position));
-                let file = RegularFile { fd, position, follow };
+                let (file, bytes) = RegularFile::new(fd, &stat, path, follow)?;
+                let total = (!file.is_followed()).then_some(bytes);
                 Ok(Self::new(name, Origin::File(file), total))
             }
             _ => Ok(Self::new(name, Origin::Stream(fd), None)),
@@ -225,14 +190,14 @@ impl ByteInput {
     }
 
     /// Whether the input can be read again from any place.
-    pub(crate) const fn can_seek(&self) -> bool {
-        matches!(self.origin, Origin::File(_))
+    pub(crate) fn can_seek(&self) -> bool {
+        matches!(&self.origin, Origin::File(file) if file.keeps_places())
     }
 
     /// Where the available bytes begin in a regular file, and a hash of what lies before.
     pub(crate) fn place(&self) -> io::Result<Option<(u64, u64)>> {
         let Origin::File(file) = &self.origin else { return Ok(None) };
-        let offset = file.position - (self.end - self.start) as u64;
+        let offset = file.position() - (self.end - self.start) as u64;
         Ok(Some((offset, file.check(offset)?)))
     }
 
@@ -240,12 +205,9 @@ impl ByteInput {
     /// before it is not what it was.
     pub(crate) fn go_to(&mut self, offset: u64, check: u64) -> io::Result<bool> {
         let Origin::File(file) = &mut self.origin else { return Ok(false) };
-        let size = u64::try_from(fstat(&file.fd)?.st_size).unwrap_or(0);
-        if offset > size || file.check(offset)? != check {
+        if !file.go_to(offset, check)? {
             return Ok(false);
         }
-        seek(&file.fd, SeekFrom::Start(offset))?;
-        file.position = offset;
         (self.start, self.end, self.ended, self.is_past_mark) = (0, 0, false, true);
         self.bytes_read = offset;
         Ok(true)
@@ -335,6 +297,19 @@ impl ByteInput {
         }
         self.is_past_mark = true;
         Ok(())
+    }
+
+    /// What became of a followed file since the last call, to be asked for when there is nothing
+    /// more to read, and how many bytes were not consumed. Where another text begins they are
+    /// forgotten, and its start comes next.
+    pub(crate) fn turn(&mut self) -> io::Result<Option<(Turn, usize)>> {
+        let Origin::File(file) = &mut self.origin else { return Ok(None) };
+        let Some(turn) = file.turn()? else { return Ok(None) };
+        let left = self.end - self.start;
+        if turn.begins_anew() {
+            (self.start, self.end, self.ended, self.is_past_mark) = (0, 0, false, false);
+        }
+        Ok(Some((turn, left)))
     }
 
     /// Moves what is left to the front and makes the buffer one chunk longer than that; a buffer

@@ -100,6 +100,9 @@ pub(crate) trait Records: Send {
     /// and more behind them, or with `ended`; after any other step with what follows its length.
     fn next(&mut self, bytes: &[u8], ended: bool) -> Step;
 
+    /// The next bytes are the start of a text, as the first ones were.
+    fn begin_anew(&mut self);
+
     /// Whether the bytes that come next are not in the middle of a line that was given up.
     fn is_at_record(&self) -> bool;
 

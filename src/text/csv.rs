@@ -206,6 +206,13 @@ impl Records for CsvRecords {
         }
     }
 
+    fn begin_anew(&mut self) {
+        self.state = START;
+        if self.header.text().is_some() {
+            self.layout = None;
+        }
+    }
+
     fn is_at_record(&self) -> bool {
         self.state != State::Skipping
     }

@@ -263,6 +263,10 @@ impl Records for JsonRecords {
         }
     }
 
+    fn begin_anew(&mut self) {
+        self.state = START;
+    }
+
     fn is_at_record(&self) -> bool {
         !matches!(self.state, State::Skipping)
     }

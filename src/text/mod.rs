@@ -29,7 +29,7 @@ pub use error::{ErrorClass, OpenError, UnknownColumn};
 pub use kind::{ColumnKind, NumberKind};
 pub use malformed::Malformed;
 pub use open::{Input, Opened, open};
-pub use plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
+pub use plan::{DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
 pub use predicate::FilterError;
 pub use timestamp::{ParseTimeError, TimeUnit, TimestampReader};
 pub use value::Value;

@@ -9,7 +9,9 @@ use super::error::{OpenError, UnknownColumn};
 use super::infer::{FirstLook, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
-use super::plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots};
+use super::plan::{
+    DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots,
+};
 use super::predicate::Filter;
 use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
 use super::timestamp::TimestampReader;
@@ -117,7 +119,7 @@ pub fn open(
     }
 }
 
-fn open_bytes(input: Input, follow: bool) -> Result<ByteInput, OpenError> {
+fn open_bytes(input: Input, follow: Follow) -> Result<ByteInput, OpenError> {
     let (name, opened) = match input {
         Input::File(path) => (path.display().to_string(), ByteInput::open(&path, follow)),
         Input::Stdin => ("stdin".to_owned(), ByteInput::stdin(follow)),

@@ -71,8 +71,23 @@ pub struct ReadPlan {
     pub strict: bool,
     /// Whether each record's text goes along with its row.
     pub keep_text: bool,
-    /// Whether a file's end means that more may come.
-    pub follow: bool,
+    /// What the end of a file means.
+    pub follow: Follow,
+}
+
+/// What the end of a regular file means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The end of the input.
+    Never,
+    /// More may come, of this very file: one that is cut, or whose name leads to another file, is
+    /// an error. With a state directory files can be followed so, and not by their names.
+    File,
+    /// More may come, of whatever file has the name, as with `tail -F`. One that is cut is read
+    /// again from its start; one that is replaced is read to its end, and the other then from its
+    /// start. Each start is that of an input: CSV whose first record names the columns names them
+    /// there again.
+    Name,
 }
 
 /// Something that a person may want to know.
@@ -85,6 +100,31 @@ pub enum Notice {
     Waiting {
         /// The input.
         name: String,
+    },
+    /// A followed file was cut, and is read again from its start.
+    Cut {
+        /// The input.
+        name: String,
+        /// Bytes that it was cut to.
+        size: u64,
+        /// Bytes of it that had been read.
+        read: u64,
+        /// The last of these, which were no whole line yet and are left out.
+        unfinished: usize,
+    },
+    /// The name of a followed file leads to another file now. The one was read to its end, and the
+    /// other is read from its start.
+    Replaced {
+        /// The input.
+        name: String,
+    },
+    /// The name of a followed file leads to none that can be read. The file that was opened is
+    /// followed until another has the name.
+    Gone {
+        /// The input.
+        name: String,
+        /// What the system said.
+        problem: String,
     },
 }
 

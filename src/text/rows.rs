@@ -185,6 +185,19 @@ impl<R: Records> TextSource<R> {
         }
     }
 
+    /// Tells what became of a followed file. Whether another text begins.
+    fn turn(&mut self) -> Result<bool, SourceError> {
+        let turn = self.input.turn().map_err(|error| self.failed(error))?;
+        let Some((turn, unfinished)) = turn else { return Ok(false) };
+        let anew = turn.begins_anew();
+        (self.observer)(turn.notice(self.input.name().to_owned(), unfinished));
+        if anew {
+            self.records.begin_anew();
+            self.line = 1;
+        }
+        Ok(anew)
+    }
+
     /// One step. `None` when more bytes are needed.
     #[inline]
     fn step(&mut self) -> Result<Option<()>, SourceError> {
@@ -321,6 +334,9 @@ impl<R: Records> Source<Columns> for TextSource<R> {
                 break;
             }
             if self.input.has_ended() {
+                if self.turn()? {
+                    continue;
+                }
                 self.times.check()?;
                 return Ok(Polled::End);
             }
@@ -330,6 +346,7 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             reads -= 1;
             match self.input.fill()? {
                 Chunk::Bytes(_) | Chunk::End => {}
+                Chunk::Pending if self.turn()? => {}
                 // What was read made no row, but it was work: a core that took it for idleness
                 // would sleep between any two pieces of a long line.
                 Chunk::Pending if steps + 1 < steps_max => break,

@@ -53,7 +53,7 @@ fn plan(format: InputFormat) -> ReadPlan {
         filter: None,
         strict: false,
         keep_text: false,
-        follow: false,
+        follow: Follow::Never,
     }
 }
 
