@@ -51,13 +51,10 @@ impl WordsWriter {
     }
 
     fn filled(&mut self, bytes: &[u8]) {
-        let (whole, rest) = bytes.as_chunks::<8>();
-        self.words.extend(whole.iter().map(|word| u64::from_ne_bytes(*word)));
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last[..rest.len()].copy_from_slice(rest);
-            self.words.push(u64::from_ne_bytes(last));
-        }
+        let start = self.words.len();
+        self.words.resize(start + bytes.len().div_ceil(8), 0);
+        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words[start..]);
+        room[..bytes.len()].copy_from_slice(bytes);
     }
 
     /// What was written.
