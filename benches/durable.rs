@@ -1,0 +1,80 @@
+//! What state costs: records in memory to results, tumbling windows of 10 k keys on two shards,
+//! without state and with it; and how fast a log is gone through again. Every run checks its
+//! answer.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::state::State;
+use tidewheel::{Count, Engine, Max, MemorySource, Min, Source, Span, Stream, Sum, WindowSpec};
+
+const SHARDS: usize = 2;
+const BLOCK: usize = 1024;
+
+fn records() -> Arc<[GeneratedRecord]> {
+    let records = std::env::var("RECORDS").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000_000);
+    Workload::uniform(10_000, records).generate().into()
+}
+
+/// An engine, and where it counts the records of its results.
+fn engine(records: &Arc<[GeneratedRecord]>, state: Option<&Path>) -> (Engine, Arc<AtomicU64>) {
+    let sources = (0..SHARDS).map(|nth| {
+        let records = Arc::clone(records);
+        Box::new(MemorySource::strided(records, SHARDS, nth, BLOCK)) as Box<dyn Source<_>>
+    });
+    let value = |record: &GeneratedRecord| record.value;
+    let counted = Arc::new(AtomicU64::new(0));
+    let shared = Arc::clone(&counted);
+    let mut pipeline = Stream::of_all(sources)
+        .out_of_order(Span::from_millis(500))
+        .tick(Span::from_millis(1))
+        .window(WindowSpec::tumbling(Span::from_seconds(1)).expect("the spec is sound"))
+        .aggregate((Count, Sum::of(value), Min::of(value), Max::of(value)))
+        .for_each(move |result| {
+            shared.fetch_add(result.value.0, Ordering::Relaxed);
+        })
+        .shards(SHARDS);
+    if let Some(folder) = state {
+        pipeline = pipeline.state(State::in_directory(folder).snapshot_every(snapshot_every()));
+    }
+    (pipeline.open().expect("the pipeline is sound"), counted)
+}
+
+fn snapshot_every() -> u64 {
+    std::env::var("SNAPSHOT_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(64 << 20)
+}
+
+/// Runs an engine to its end; says how long that took.
+fn run(records: &Arc<[GeneratedRecord]>, state: Option<&Path>) -> Duration {
+    let (engine, counted) = engine(records, state);
+    let begun = Instant::now();
+    let metrics = engine.start().expect("threads start").join().expect("it runs to its end");
+    let spent = begun.elapsed();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    let late = metrics.late();
+    assert_eq!(counted.load(Ordering::Relaxed) + late, records.len() as u64);
+    spent
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("there is room for state")
+}
+
+fn bench(criterion: &mut Criterion) {
+    let records = records();
+    let mut group = criterion.benchmark_group("durable");
+    group.sample_size(10).throughput(Throughput::Elements(records.len() as u64));
+    group.bench_function(BenchmarkId::from_parameter("no state"), |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| run(&records, None)).sum());
+    });
+    group.bench_function(BenchmarkId::from_parameter("state"), |bencher| {
+        bencher.iter_custom(|times| (0..times).map(|_| run(&records, Some(folder().path()))).sum());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);
