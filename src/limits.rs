@@ -9,6 +9,11 @@ pub const PARTITIONS_MAX: usize = 4096;
 
 /// Records a source hands over in one poll, and so the most rows of one frame.
 pub const BATCH_RECORDS_MAX: usize = 1024;
+/// Rows that the stages make of records before it is looked whether what was folded is to leave:
+/// so many of one record, and no further record after as many.
+pub const ROWS_PER_ROUND: u32 = 4096;
+/// Rounds that a source fills before others on its core have their turn.
+pub const ROUNDS_PER_STEP: usize = 64;
 /// Bytes of one frame, header included. A claim in a ring is never longer.
 pub const FRAME_BYTES_MAX: usize = 32 << 10;
 /// Bytes of one record: its row, its columns and what it holds in the tail heap.
