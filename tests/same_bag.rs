@@ -312,6 +312,48 @@ fn a_panic_in_one_shard_stops_the_engine_with_what_it_said() {
     assert!(error.to_string().contains("the closure is broken"), "{error}");
 }
 
+#[test]
+fn one_who_panics_over_a_result_is_not_given_it_again() {
+    // Without a bound of out-of-orderness a good part of the records is late.
+    let records = Workload::uniform(50, 20_000).generate();
+    let (mut engine, mut results) = Stream::of(MemorySource::new(records))
+        .window(WindowSpec::tumbling(Span::from_millis(20)).unwrap())
+        .aggregate(Count)
+        .into_results()
+        .with_late()
+        .shards(2)
+        .open()
+        .unwrap();
+    let (mut given, mut panics) = ([[0_u64; 2]; 2], 0);
+    let mut progress = Progress::Worked;
+    while progress != Progress::Finished || !results.is_ended() {
+        progress = engine.step().unwrap();
+        let poll = std::panic::AssertUnwindSafe(|| {
+            results.poll(|output| {
+                let (stream, shard, sequence) = match &output {
+                    Output::Result(result) => (0, result.shard, result.sequence),
+                    Output::Late(late) => (1, late.shard, late.sequence),
+                };
+                let next = &mut given[stream][shard.index()];
+                assert_eq!(sequence, *next, "one was left out, or came twice");
+                *next += 1;
+                if sequence % 97 == 3 {
+                    std::panic::resume_unwind(Box::new("over this one"));
+                }
+            })
+        });
+        if let Err(panic) = std::panic::catch_unwind(poll) {
+            assert_eq!(panic.downcast_ref(), Some(&"over this one"));
+            panics += 1;
+        }
+    }
+    let metrics = engine.metrics();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    let [given_results, given_late] = given.map(|shards| shards.iter().sum::<u64>());
+    assert_eq!((given_results, given_late), (metrics.results(), metrics.late()));
+    assert!(panics > 4 && given_late > 1_000, "{panics} panics, {given_late} late");
+}
+
 /// Rows of one record that the next test makes many of.
 fn copies(record: &GeneratedRecord, out: &mut Vec<GeneratedRecord>) {
     let copies = if record.value % 50 == 0 { 20_000 } else { record.value % 3 };
