@@ -159,6 +159,8 @@ fn run(
     };
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     assert_eq!(metrics.late(), late);
+    let ended = metrics.shards.iter().map(|shard| shard.ended);
+    assert!(ended.chain(metrics.sinks.iter().map(|sink| sink.ended)).all(|ended| ended == 1));
     match combining {
         Combining::Always => assert!(metrics.combined() > metrics.records_in() / 2),
         Combining::Never => assert_eq!(metrics.combined(), 0),

@@ -91,9 +91,9 @@ where
         let (mut sinks, mut lanes) = (Vec::new(), Vec::new());
         for (bell, meter) in plan.shards {
             let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
+            lanes.push((consumer, bell.clone(), Arc::clone(meter)));
             let (schema, meter) = (plan.schema.clone(), Arc::clone(meter));
             sinks.push(LaneSink::new(schema, producer, reader.clone(), self.late, meter));
-            lanes.push((consumer, bell.clone()));
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);
         (sinks, handle)

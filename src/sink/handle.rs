@@ -5,10 +5,12 @@ use super::{LateRecord, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
 use crate::frame::{Frame, FrameKind, HEADER_WORDS};
+use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
 use crate::time::{EventTime, Watermark};
 use crate::window::{Reason, Window};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What comes out of an engine.
@@ -38,6 +40,7 @@ struct ResultLane {
     /// Rows of the frame in front that have been handed over.
     taken: usize,
     ended: bool,
+    meter: Arc<SinkMeter>,
 }
 
 impl ResultLane {
@@ -50,12 +53,18 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(
         schema: S,
         aggregate: A,
-        lanes: Vec<(Consumer<u64>, Bell)>,
+        lanes: Vec<(Consumer<u64>, Bell, Arc<SinkMeter>)>,
         listener: Listener,
     ) -> Self {
         let lanes = lanes
             .into_iter()
-            .map(|(consumer, bell)| ResultLane { consumer, bell, taken: 0, ended: false })
+            .map(|(consumer, bell, meter)| ResultLane {
+                consumer,
+                bell,
+                taken: 0,
+                ended: false,
+                meter,
+            })
             .collect();
         Self { schema, aggregate, lanes, listener }
     }
@@ -91,9 +100,14 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                     }
                     _ => {}
                 }
-                outputs += std::mem::take(&mut lane.taken) - taken_before;
+                let taken = std::mem::take(&mut lane.taken);
+                outputs += taken - taken_before;
+                if header.kind() == Some(FrameKind::Partials) {
+                    lane.meter.handed.add(taken as u64);
+                }
                 lane.consumer.release(words);
                 lane.ended |= ended;
+                lane.meter.ended.set(u64::from(lane.ended));
                 lane.bell.ring();
             }
         }
