@@ -11,9 +11,7 @@ use std::hint::spin_loop;
 use std::sync::Arc;
 use std::thread;
 use tidewheel::cpu::{Bell, IdlePolicy, IdleState, IdleStep};
-use tidewheel::exchange::{
-    FRAME_WORDS_MAX, Inbox, LaneEnd, LaneStart, Router, Routing, lane_words,
-};
+use tidewheel::exchange::{Inbox, LaneEnd, LaneSize, LaneStart, Router, Routing};
 use tidewheel::frame::{Extras, FrameKind, Stamp};
 use tidewheel::limits::BATCH_RECORDS_MAX;
 use tidewheel::metrics::{LaneMeter, MeterBoard};
@@ -140,18 +138,19 @@ struct Corridor<'r> {
 
 fn corridor(records: &[GeneratedRecord]) -> Corridor<'_> {
     let board = MeterBoard::new(vec!["records".into()], SHARDS.into());
-    let words = lane_words(SHARDS.into());
-    let (producer, consumer) = ring(words, FRAME_WORDS_MAX);
+    let LaneSize { ring_words, frame_words } = LaneSize::LARGEST;
+    let (producer, consumer) = ring(ring_words, frame_words);
     let (near, far) = (board.lane(0, 0), board.lane(0, 1));
     let bells = [Bell::new(), Bell::new()];
     let starts = vec![
         (LaneStart::Local, Arc::clone(&near)),
         (LaneStart::Ring(producer, bells[1].clone()), Arc::clone(&far)),
     ];
-    let routing = Routing { partition: 0, hasher: RouteHasher::default(), extras: Extras::NONE };
+    let (hasher, extras) = (RouteHasher::default(), Extras::NONE);
+    let routing = Routing { partition: 0, hasher, extras, frame_words };
     Corridor {
         start: Start { router: Router::new(routing, starts), rest: records, ended: false },
-        local: LocalRing::new(words, FRAME_WORDS_MAX),
+        local: LocalRing::new(ring_words, frame_words),
         near: End::of(LaneEnd::Local(0), near),
         far: End::of(LaneEnd::Ring(consumer, bells[0].clone()), far),
         bells,

@@ -9,12 +9,22 @@ pub const PARTITIONS_MAX: usize = 4096;
 
 /// Records a source hands over in one poll, and so the most rows of one frame.
 pub const BATCH_RECORDS_MAX: usize = 1024;
+/// Rows that the stages make of records before it is looked whether what was folded is to leave:
+/// so many of one record, and no further record after as many.
+pub const ROWS_PER_ROUND: u32 = 4096;
+/// Rounds that a source fills before others on its core have their turn.
+pub const ROUNDS_PER_STEP: usize = 64;
 /// Bytes of one frame, header included. A claim in a ring is never longer.
 pub const FRAME_BYTES_MAX: usize = 32 << 10;
 /// Bytes of one record: its row, its columns and what it holds in the tail heap.
 pub const RECORD_BYTES_MAX: usize = 16 << 10;
-/// Bytes of one lane's ring.
+/// Bytes of one lane's ring, where there are few lanes.
 pub const LANE_BYTES: usize = 128 << 10;
+/// Bytes of a lane's longest frame are never fewer, however many lanes there are.
+pub const LANE_FRAME_BYTES_MIN: usize = 4 << 10;
+/// Bytes that all lanes take together, one from each source to each shard, unless the user says
+/// otherwise. They are made smaller to keep within it, and refused where that is not enough.
+pub const LANE_MEMORY_DEFAULT: usize = 1 << 30;
 /// Bytes of one shard's ring of results.
 pub const RESULT_LANE_BYTES: usize = 256 << 10;
 /// Frames that a shard takes from one lane before it looks at the next lane.
@@ -88,6 +98,7 @@ const _: () = {
     assert!(LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
     assert!(RESULT_LANE_BYTES.is_power_of_two(), "positions wrap with a mask");
     assert!(FRAME_BYTES_MAX * 4 <= LANE_BYTES, "one frame never fills a lane");
+    assert!(SHARDS_MAX * 8 + 1024 <= LANE_FRAME_BYTES_MIN, "a source's place fits any frame");
     assert!(FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES, "one frame never fills a lane of results");
     assert!(RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX, "a record and its header fit one frame");
     assert!(FRAME_BYTES_MAX * 4 <= SEGMENT_BYTES_FIRST, "entries fit any segment");

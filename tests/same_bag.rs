@@ -159,6 +159,8 @@ fn run(
     };
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     assert_eq!(metrics.late(), late);
+    let ended = metrics.shards.iter().map(|shard| shard.ended);
+    assert!(ended.chain(metrics.sinks.iter().map(|sink| sink.ended)).all(|ended| ended == 1));
     match combining {
         Combining::Always => assert!(metrics.combined() > metrics.records_in() / 2),
         Combining::Never => assert_eq!(metrics.combined(), 0),
@@ -310,6 +312,129 @@ fn a_panic_in_one_shard_stops_the_engine_with_what_it_said() {
         .unwrap();
     let error = engine.start().unwrap().join().unwrap_err();
     assert!(error.to_string().contains("the closure is broken"), "{error}");
+}
+
+#[test]
+fn one_who_panics_over_a_result_is_not_given_it_again() {
+    // Without a bound of out-of-orderness a good part of the records is late.
+    let records = Workload::uniform(50, 20_000).generate();
+    let (mut engine, mut results) = Stream::of(MemorySource::new(records))
+        .window(WindowSpec::tumbling(Span::from_millis(20)).unwrap())
+        .aggregate(Count)
+        .into_results()
+        .with_late()
+        .shards(2)
+        .open()
+        .unwrap();
+    let (mut given, mut panics) = ([[0_u64; 2]; 2], 0);
+    let mut progress = Progress::Worked;
+    while progress != Progress::Finished || !results.is_ended() {
+        progress = engine.step().unwrap();
+        let poll = std::panic::AssertUnwindSafe(|| {
+            results.poll(|output| {
+                let (stream, shard, sequence) = match &output {
+                    Output::Result(result) => (0, result.shard, result.sequence),
+                    Output::Late(late) => (1, late.shard, late.sequence),
+                };
+                let next = &mut given[stream][shard.index()];
+                assert_eq!(sequence, *next, "one was left out, or came twice");
+                *next += 1;
+                if sequence % 97 == 3 {
+                    std::panic::resume_unwind(Box::new("over this one"));
+                }
+            })
+        });
+        if let Err(panic) = std::panic::catch_unwind(poll) {
+            assert_eq!(panic.downcast_ref(), Some(&"over this one"));
+            panics += 1;
+        }
+    }
+    let metrics = engine.metrics();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    let [given_results, given_late] = given.map(|shards| shards.iter().sum::<u64>());
+    assert_eq!((given_results, given_late), (metrics.results(), metrics.late()));
+    assert!(panics > 4 && given_late > 1_000, "{panics} panics, {given_late} late");
+}
+
+/// Rows of one record that the next test makes many of.
+fn copies(record: &GeneratedRecord, out: &mut Vec<GeneratedRecord>) {
+    let copies = if record.value % 50 == 0 { 20_000 } else { record.value % 3 };
+    out.extend((0..copies).map(|copy| {
+        let key = record.key + 10 * (copy % 1_000) as u32;
+        // Rows of one record stand at different times, some of them late.
+        GeneratedRecord::new(key, copy, record.millis - copy % 7 * 100)
+    }));
+}
+
+#[test]
+fn rows_of_a_record_that_becomes_very_many_are_judged_by_what_came_before_the_record() {
+    let workload = Workload { per_second: 100, ..Workload::uniform(3, 1_500) };
+    let (mut expected, mut expected_late) = (BTreeMap::<(i64, u32), u64>::new(), 0);
+    let (mut max, mut rows) = (None::<i64>, Vec::new());
+    for record in workload.generate() {
+        copies(&record, &mut rows);
+        for row in rows.drain(..) {
+            let start = row.millis.div_euclid(1_000) * 1_000;
+            match max.is_some_and(|max| start + 1_000 <= max - BOUND_MILLIS + 1) {
+                true => expected_late += 1,
+                false => *expected.entry((start, row.key)).or_default() += 1,
+            }
+        }
+        max = max.max(Some(record.millis));
+    }
+    assert!(expected_late > 100_000, "{expected_late} rows are late");
+    for (shards, combining) in
+        [1, 3].map(|n| [(n, Combining::Always), (n, Combining::Never)]).concat()
+    {
+        let seen = Arc::new(Mutex::new(BTreeMap::new()));
+        let sink = Arc::clone(&seen);
+        let engine = Stream::of(MemorySource::new(workload.generate()))
+            .out_of_order(Span::from_millis(BOUND_MILLIS.unsigned_abs()))
+            .tick(Span::from_millis(1))
+            .flat_map(copies)
+            .window(WindowSpec::tumbling(Span::from_seconds(1)).unwrap())
+            .aggregate(Count)
+            .for_each(move |result| {
+                let start = result.window.start.as_nanos() / 1_000_000;
+                sink.lock().unwrap().insert((start, result.key), result.value);
+            })
+            .shards(shards)
+            .combining(combining)
+            .open()
+            .unwrap();
+        let metrics = engine.start().unwrap().join().unwrap();
+        assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+        assert_eq!(metrics.late(), expected_late, "{shards} shards, {combining:?}");
+        assert!(*seen.lock().unwrap() == expected, "{shards} shards, {combining:?}");
+    }
+}
+
+#[test]
+fn what_a_batch_becomes_is_never_all_in_hand() {
+    // Each record becomes rows of keys of their own, so that all of them are folded apart.
+    const EACH: u32 = 3_000;
+    let records: Vec<_> = (0..1_024).map(|n| GeneratedRecord::new(n, 0, 0)).collect();
+    let mut engine = Stream::of(MemorySource::new(records))
+        .flat_map(|record: &GeneratedRecord, out: &mut Vec<GeneratedRecord>| {
+            let keys = record.key * EACH..(record.key + 1) * EACH;
+            out.extend(keys.map(|key| GeneratedRecord::new(key, 0, 0)));
+        })
+        .window(WindowSpec::tumbling(Span::from_seconds(1)).unwrap())
+        .aggregate(Count)
+        .discard()
+        .shards(1)
+        .combining(Combining::Always)
+        .open()
+        .unwrap();
+    let mut most = 0;
+    while engine.step().unwrap() != Progress::Finished {
+        most = most.max(engine.metrics().sources[0].1.unsent);
+    }
+    let rows = 1_024 * u64::from(EACH);
+    let metrics = engine.metrics();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    assert_eq!((metrics.results(), metrics.combined()), (rows, rows));
+    assert!(most < rows / 4, "{most} of {rows} rows were in hand");
 }
 
 /// Two sources that nobody closes, and an engine of two shards that counts what they say.

@@ -8,7 +8,7 @@ use super::{Engine, OpenError};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, StopSignal, Topology};
 use crate::exchange::{
-    FRAME_WORDS_MAX, Inbox, LaneEnd, LaneStart, Router, Routing, WatermarkMerge, lane_words,
+    Inbox, LaneEnd, LaneNeed, LaneSize, LaneStart, Router, Routing, WatermarkMerge,
 };
 use crate::frame::Extras;
 use crate::limits::{PARTITIONS_MAX, RECORD_BYTES_MAX, SHARDS_MAX};
@@ -19,7 +19,7 @@ use crate::ring::{LocalRing, ring};
 use crate::shard::{Combining, Intake, IntakeParts, Shard, ShardParts};
 use crate::state::StateError;
 use crate::time::{Clock, SystemClock};
-use crate::window::{StoreLimits, WindowSpec, WindowStore};
+use crate::window::{SlicePartial, StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
 
 /// What a row of results takes beside its key and its partial, a frame's header too.
@@ -30,6 +30,7 @@ pub(super) struct Plan<S: Schema, P, A, M> {
     pipeline: Pipeline<S, P, A, M>,
     shards: usize,
     threads: usize,
+    lane: LaneSize,
 }
 
 impl<S, P, A, M> Plan<S, P, A, M>
@@ -56,9 +57,53 @@ where
             () if partial + RESULT_BYTES_BESIDE > RECORD_BYTES_MAX => {
                 Err(OpenError::PartialTooLong { bytes: partial })
             }
-            () => Ok(Self { pipeline, shards, threads: shards.min(cpus) }),
+            () => {
+                let lane = lane_size(&pipeline, shards)?;
+                Ok(Self { pipeline, shards, threads: shards.min(cpus), lane })
+            }
         }
     }
+}
+
+/// The optional columns that an aggregate needs.
+fn extras_of<R: ?Sized>(aggregate: &impl Aggregate<R>) -> Extras {
+    match aggregate.needs_sequence() {
+        true => Extras::SOURCE_SEQUENCE,
+        false => Extras::NONE,
+    }
+}
+
+/// The size of the lanes from every source to every shard.
+fn lane_size<S, P, A, M>(
+    pipeline: &Pipeline<S, P, A, M>,
+    shards: usize,
+) -> Result<LaneSize, OpenError>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+{
+    type KeyOf<S> = <S as Schema>::Key;
+    let Pipeline { stream, aggregate, lane_memory_max: max, .. } = pipeline;
+    let (max, sources) = (*max, stream.sources.len());
+    let extras = extras_of(aggregate);
+    let has_heap = P::Out::HAS_TAIL || size_of::<<KeyOf<P::Out> as KeyKind>::Heap>() != 0;
+    // What a record holds beside its row, a key say.
+    let heap = match has_heap {
+        true => (RECORD_BYTES_MAX / 8).saturating_sub(stream.schema.stride_words()),
+        false => 0,
+    };
+    let row = stream.stage.out(&stream.schema).stride_words() + extras.words(1);
+    let partial = SlicePartial::<KeyOf<P::Out>, A::Partial>::stride_words();
+    let has_tail = has_heap || extras != Extras::NONE;
+    let need = LaneNeed { row_words: row.max(partial) + heap, has_tail };
+    LaneSize::within(max, sources * shards, need).map_err(|each| OpenError::LaneMemory {
+        sources,
+        shards,
+        bytes: sources * shards * each,
+        max,
+        shards_max: max / (sources * each),
+    })
 }
 
 impl<S, P, A, M> Plan<S, P, A, M>
@@ -109,20 +154,24 @@ type Starts = Vec<(LaneStart, Arc<LaneMeter>)>;
 type Ends = Vec<(LaneEnd, Arc<LaneMeter>)>;
 
 /// Makes the lanes from every source to every shard.
-fn lanes(board: &MeterBoard, bells: &[Bell], sources: usize) -> (Vec<Starts>, Vec<Ends>) {
+fn lanes(
+    board: &MeterBoard,
+    bells: &[Bell],
+    sources: usize,
+    LaneSize { ring_words, frame_words }: LaneSize,
+) -> (Vec<Starts>, Vec<Ends>) {
     let shards = bells.len();
-    let words = lane_words(sources * shards);
     let mut starts: Vec<Starts> = (0..sources).map(|_| Vec::new()).collect();
     let mut ends: Vec<Ends> = (0..shards).map(|_| Vec::new()).collect();
     for (source, starts) in starts.iter_mut().enumerate() {
         let home = source % shards;
         for shard in 0..shards {
             let meter = board.lane(source, shard);
-            meter.capacity_bytes.set(words as u64 * 8);
+            meter.capacity_bytes.set(ring_words as u64 * 8);
             let (start, end) = if shard == home {
                 (LaneStart::Local, LaneEnd::Local(source / shards))
             } else {
-                let (producer, consumer) = ring(words, FRAME_WORDS_MAX);
+                let (producer, consumer) = ring(ring_words, frame_words);
                 let start = LaneStart::Ring(producer, bells[shard].clone());
                 (start, LaneEnd::Ring(consumer, bells[home].clone()))
             };
@@ -141,7 +190,7 @@ where
     M: OpenSink<P::Out, A>,
 {
     let durable = plan.bring_back()?;
-    let Plan { pipeline, shards, threads } = plan;
+    let Plan { pipeline, shards, threads, lane } = plan;
     let Pipeline {
         stream, spec, aggregate, sink, live_keys_max, combining, hasher, settings, ..
     } = pipeline;
@@ -151,7 +200,7 @@ where
     let board = MeterBoard::new(names, shards);
     let thread_bells: Vec<Bell> = (0..threads).map(|_| Bell::new()).collect();
     let bells: Vec<Bell> = thread_bells.iter().cycle().take(shards).cloned().collect();
-    let (starts, ends) = lanes(&board, &bells, sources);
+    let (starts, ends) = lanes(&board, &bells, sources, lane);
 
     let meters: Vec<_> =
         (0..shards).map(|shard| (bells[shard].clone(), board.sink(shard))).collect();
@@ -189,16 +238,14 @@ where
             stop: stop.clone(),
         });
     }
-    let extras = match aggregate.needs_sequence() {
-        true => Extras::SOURCE_SEQUENCE,
-        false => Extras::NONE,
-    };
-    let routing = Routing { partition: 0, hasher, extras };
+    let (extras, frame_words) = (extras_of(&aggregate), lane.frame_words);
+    let routing = Routing { partition: 0, hasher, extras, frame_words };
     // What a source folds depends on when it waited: another run would fold otherwise.
     let combining = if state.is_some() { Combining::Never } else { combining };
     let windows = (spec, aggregate, combining);
     let resumptions = state.is_some().then_some(&resumptions[..]);
-    place_sources(&mut cores, stream, windows, (starts, routing), (&bells, &board), resumptions)?;
+    let lanes = (starts, routing, lane.ring_words);
+    place_sources(&mut cores, stream, windows, lanes, (&bells, &board), resumptions)?;
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
     let (bells, last) = (thread_bells, clock.now());
     Ok(M::opened(Engine { cores, bells, board, stop, settings, state, last }, handle))
@@ -209,7 +256,7 @@ fn place_sources<S, P, A, R>(
     cores: &mut [Core<S, P, A, R>],
     stream: Stream<S, P>,
     (spec, aggregate, combining): (WindowSpec, A, Combining),
-    (starts, routing): (Vec<Starts>, Routing),
+    (starts, routing, ring_words): (Vec<Starts>, Routing, usize),
     (bells, board): (&[Bell], &MeterBoard),
     resumptions: Option<&[Resumption]>,
 ) -> Result<(), OpenError>
@@ -219,7 +266,6 @@ where
     A: Aggregate<<P::Out as Schema>::Row>,
 {
     let out = stream.stage.out(&stream.schema);
-    let words = lane_words(stream.sources.len() * cores.len());
     for ((partition, mut source), starts) in (0_u16..).zip(stream.sources).zip(starts) {
         let index = usize::from(partition);
         let home = index % cores.len();
@@ -245,7 +291,7 @@ where
         }
         let core = &mut cores[home];
         core.intakes.push((intake, board.source(index)));
-        core.locals.push(LocalRing::new(words, FRAME_WORDS_MAX));
+        core.locals.push(LocalRing::new(ring_words, routing.frame_words));
     }
     Ok(())
 }

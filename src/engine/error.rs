@@ -30,6 +30,23 @@ pub enum OpenError {
         /// Bytes of a row.
         bytes: usize,
     },
+    /// So many lanes that they take too much memory, however small they are.
+    #[error(
+        "the lanes from {sources} sources to {shards} shards take at least {bytes} bytes, more \
+         than the {max} that they may; {}", fewer(*shards_max)
+    )]
+    LaneMemory {
+        /// How many sources there are.
+        sources: usize,
+        /// How many shards there are to be.
+        shards: usize,
+        /// Bytes of all lanes, as small as they can be.
+        bytes: usize,
+        /// Bytes that they may take.
+        max: usize,
+        /// So many shards would do.
+        shards_max: usize,
+    },
     /// The state directory can not be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -46,6 +63,14 @@ pub enum OpenError {
         /// Bytes of a key and a partial aggregate.
         bytes: usize,
     },
+}
+
+/// How lanes become few enough.
+fn fewer(shards_max: usize) -> String {
+    match shards_max {
+        0 => "join some of the sources".to_owned(),
+        _ => format!("take {shards_max} shards at most, or join some of the sources"),
+    }
 }
 
 /// Why an engine stopped before its end, or did not start.

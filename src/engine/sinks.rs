@@ -91,9 +91,10 @@ where
         let (mut sinks, mut lanes) = (Vec::new(), Vec::new());
         for (bell, meter) in plan.shards {
             let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
-            let (schema, meter) = (plan.schema.clone(), Arc::clone(meter));
-            let sink = LaneSink::new(schema, producer, reader.clone(), self.late, meter);
-            lanes.push((consumer, bell.clone(), sink.confirmation()));
+            let schema = plan.schema.clone();
+            let sink =
+                LaneSink::new(schema, producer, reader.clone(), self.late, Arc::clone(meter));
+            lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.confirmation()));
             sinks.push(sink);
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);

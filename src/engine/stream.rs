@@ -220,6 +220,7 @@ where
             sink,
             shards: None,
             live_keys_max: limits::LIVE_KEYS_DEFAULT,
+            lane_memory_max: limits::LANE_MEMORY_DEFAULT,
             combining: Combining::default(),
             hasher: RouteHasher::default(),
             settings: EngineSettings {
@@ -241,6 +242,7 @@ pub struct Pipeline<S: Schema, P, A, M> {
     pub(super) sink: M,
     pub(super) shards: Option<usize>,
     pub(super) live_keys_max: usize,
+    pub(super) lane_memory_max: usize,
     pub(super) combining: Combining,
     pub(super) hasher: RouteHasher,
     pub(super) settings: EngineSettings,
@@ -262,6 +264,7 @@ impl<S: Schema, P, A, F, L> Pipeline<S, P, A, ForEach<F, L>> {
             sink: ForEach { on_result: self.sink.on_result, on_late },
             shards: self.shards,
             live_keys_max: self.live_keys_max,
+            lane_memory_max: self.lane_memory_max,
             combining: self.combining,
             hasher: self.hasher,
             settings: self.settings,
@@ -298,6 +301,15 @@ where
     #[must_use]
     pub fn live_keys_max(mut self, keys: usize) -> Self {
         self.live_keys_max = keys;
+        self
+    }
+
+    /// Bytes that the lanes between sources and shards take together, by default 1 GiB. There is
+    /// one from each source to each shard: the more there are, the smaller they are made to keep
+    /// within it, and more than fit are an error of [`Pipeline::open`].
+    #[must_use]
+    pub fn lane_memory_max(mut self, bytes: usize) -> Self {
+        self.lane_memory_max = bytes;
         self
     }
 

@@ -12,22 +12,14 @@
 mod inbox;
 mod merge;
 mod router;
+mod size;
 
 pub use inbox::{Inbox, LaneEnd};
 pub use merge::WatermarkMerge;
 pub use router::{LaneStart, Round, Router, Routing};
+pub use size::{LaneNeed, LaneSize};
 
 use crate::limits;
 
 /// Words of the longest frame.
 pub const FRAME_WORDS_MAX: usize = limits::FRAME_BYTES_MAX / 8;
-
-/// Words of each lane's ring when there are so many lanes: all lanes together stay within a
-/// budget as long as a lane still holds a few frames.
-pub const fn lane_words(lanes: usize) -> usize {
-    let mut bytes = limits::LANE_BYTES;
-    while bytes > 4 * limits::FRAME_BYTES_MAX && bytes * lanes > 64 << 20 {
-        bytes /= 2;
-    }
-    bytes / 8
-}

@@ -1,6 +1,5 @@
 //! Routing: from a row's key to the lane of the shard that owns it, rows written in place.
 
-use super::FRAME_WORDS_MAX;
 use crate::cpu::Bell;
 use crate::frame::{Extras, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
 use crate::metrics::LaneMeter;
@@ -35,6 +34,8 @@ pub struct Routing {
     pub hasher: RouteHasher,
     /// The optional columns that the operators need.
     pub extras: Extras,
+    /// Words of the longest frame in a lane.
+    pub frame_words: usize,
 }
 
 /// The starting ends of one source's lanes, one a shard.
@@ -102,14 +103,15 @@ impl Router {
         stride: usize,
         extras: Extras,
     ) -> Option<Round<'r>> {
-        header.partition = self.routing.partition;
+        let Routing { partition, frame_words, .. } = self.routing;
+        header.partition = partition;
         let mut lanes: Vec<OpenLane<'r>> = reuse(std::mem::take(&mut self.open));
         for lane in &mut self.lanes {
             let (claim, bell) = match &mut lane.start {
-                LaneStart::Ring(producer, bell) => (producer.claim(FRAME_WORDS_MAX), Some(&*bell)),
+                LaneStart::Ring(producer, bell) => (producer.claim(frame_words), Some(&*bell)),
                 LaneStart::Local => {
                     let ring = local.take().expect("a source shares one lane with its core");
-                    (ring.claim(FRAME_WORDS_MAX), None)
+                    (ring.claim(frame_words), None)
                 }
             };
             let Some(claim) = claim else {

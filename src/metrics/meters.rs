@@ -136,7 +136,7 @@ meter! {
 }
 
 meter! {
-    /// What a shard counts. received = counted + late.
+    /// What a shard counts. received = counted + late. At the end no key is alive.
     ShardMeter => ShardCounts {
         /// Records taken from lanes, one by one or combined.
         received: Counter,
@@ -160,6 +160,8 @@ meter! {
         live_keys: Counter,
         /// Slices open.
         open_slices: Counter,
+        /// One once all sources have ended and all that came of it is out.
+        ended: Counter,
         /// Nanoseconds of steps that did something.
         busy_nanos: Counter,
         /// Nanoseconds of steps that found no room for results.
@@ -172,12 +174,16 @@ meter! {
 }
 
 meter! {
-    /// What a sink counts.
+    /// What a sink counts: the same results and late records as its shard.
     SinkMeter => SinkCounts {
         /// Results taken.
         results: Counter,
         /// Late records taken.
         late: Counter,
+        /// One once a handle was polled to the end.
+        ended: Counter,
+        /// Results that the handle handed over.
+        handed: Counter,
     }
 }
 

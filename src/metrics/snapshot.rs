@@ -62,6 +62,7 @@ pub struct ShardCounts {
     pub snapshots: u64,
     pub live_keys: u64,
     pub open_slices: u64,
+    pub ended: u64,
     pub busy_nanos: u64,
     pub blocked_nanos: u64,
     pub idle_nanos: u64,
@@ -74,6 +75,8 @@ pub struct ShardCounts {
 pub struct SinkCounts {
     pub results: u64,
     pub late: u64,
+    pub ended: u64,
+    pub handed: u64,
 }
 
 /// How long closes took: from the frame that let a window close to its last result. Nanoseconds.
@@ -273,7 +276,32 @@ impl Metrics {
                 ));
             }
         }
+        self.look_at_what_came_out(&mut off);
         Ledger { off }
+    }
+
+    /// What leaves a shard is what its sink takes, and at the end nothing is left in it.
+    fn look_at_what_came_out(&self, off: &mut Vec<String>) {
+        for (at, (shard, sink)) in self.shards.iter().zip(&self.sinks).enumerate() {
+            if (shard.results, shard.late) != (sink.results, sink.late) {
+                off.push(format!(
+                    "shard {at}: results {} and late {} ≠ results {} and late {} of its sink",
+                    shard.results, shard.late, sink.results, sink.late
+                ));
+            }
+            if sink.ended != 0 && sink.results != sink.handed {
+                off.push(format!(
+                    "shard {at}: results {} ≠ handed over {}",
+                    sink.results, sink.handed
+                ));
+            }
+            if shard.ended != 0 && shard.live_keys != 0 {
+                off.push(format!(
+                    "shard {at}: at its end {} keys are left in {} slices",
+                    shard.live_keys, shard.open_slices
+                ));
+            }
+        }
     }
 
     /// One line for a person: what happened since an earlier moment, and where things stand.

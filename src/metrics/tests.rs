@@ -24,6 +24,30 @@ fn a_ledger_names_what_does_not_balance() {
     board.shard(1).counted.set(5);
     assert!(board.snapshot().ledger().to_string().contains("shard 1: received 7"));
     board.shard(1).late.set(2);
+    board.sink(1).late.set(2);
+    assert!(board.snapshot().ledger().is_balanced());
+}
+
+#[test]
+fn a_ledger_names_what_did_not_come_out() {
+    let board = board();
+    let off = || board.snapshot().ledger().to_string();
+    board.shard(1).results.set(9);
+    assert!(off().contains("shard 1: results 9 and late 0 ≠ results 0 and late 0 of its sink"));
+    board.sink(1).results.set(9);
+    board.sink(1).late.set(1);
+    assert!(off().contains("shard 1: results 9 and late 0 ≠ results 9 and late 1 of its sink"));
+    board.sink(1).late.set(0);
+    board.sink(1).handed.set(8);
+    board.shard(1).live_keys.set(3);
+    board.shard(1).open_slices.set(2);
+    assert!(board.snapshot().ledger().is_balanced(), "there is more to come");
+    board.sink(1).ended.set(1);
+    assert!(off().contains("shard 1: results 9 ≠ handed over 8"));
+    board.sink(1).handed.set(9);
+    board.shard(1).ended.set(1);
+    assert!(off().contains("shard 1: at its end 3 keys are left in 2 slices"));
+    board.shard(1).live_keys.set(0);
     assert!(board.snapshot().ledger().is_balanced());
 }
 

@@ -8,7 +8,9 @@ use super::progress::Progress;
 use crate::aggregate::Aggregate;
 use crate::exchange::{Round, Router};
 use crate::frame::{FrameKind, Stamp};
-use crate::limits::{BATCH_RECORDS_MAX, POSITION_RECORDS, RECORD_BYTES_MAX};
+use crate::limits::{
+    BATCH_RECORDS_MAX, POSITION_RECORDS, RECORD_BYTES_MAX, ROUNDS_PER_STEP, ROWS_PER_ROUND,
+};
 use crate::metrics::SourceMeter;
 use crate::operator::{Applied, Stage};
 use crate::record::{KeyKind, Schema, SourceSequence};
@@ -416,9 +418,10 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         }
     }
 
-    /// Routes what is in hand, as far as the lanes have room.
+    /// Routes what is in hand, as far as the lanes have room, a step's worth at most: stages may
+    /// make very many rows of a batch.
     fn route(&mut self, mut local: Option<&mut LocalRing<u64>>, clock: &impl Clock) -> Progress {
-        let mut moved = false;
+        let mut rounds = 0;
         loop {
             let watermark = self.watermark();
             self.fold.bound(watermark);
@@ -426,16 +429,16 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
                 self.fold.flush_all(watermark);
             }
             if !self.fold.flush(&mut self.router, local.as_deref_mut()) {
-                return if moved { Progress::Worked } else { Progress::Blocked };
+                return if rounds > 0 { Progress::Worked } else { Progress::Blocked };
             }
-            if !self.has_rows() {
+            if !self.has_rows() || rounds == ROUNDS_PER_STEP {
                 return Progress::Worked;
             }
             let stride = self.out.stride_words();
             let Some(mut round) = self.router.open(local.as_deref_mut(), watermark, stride) else {
-                return if moved { Progress::Worked } else { Progress::Blocked };
+                return if rounds > 0 { Progress::Worked } else { Progress::Blocked };
             };
-            moved = true;
+            rounds += 1;
             let mut hand = Hand {
                 schema: &self.schema,
                 stage: &mut self.stage,
@@ -445,6 +448,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
                 max: &mut self.max,
                 tally: &mut self.tally,
                 cut_at: self.cut_at,
+                expanded: 0,
             };
             let in_hand = InHand {
                 batch: self.source.batch(),
@@ -485,7 +489,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
                 let record = self.position;
                 self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
             }
-            Filled::Cut | Filled::Spent | Filled::NoRoom => {}
+            Filled::Cut | Filled::Spent | Filled::NoRoom | Filled::Enough => {}
         }
         if let Some(gate) = &self.gate {
             self.jump_limit = gate.limit(self.max);
@@ -542,8 +546,10 @@ fn watermark_of(max: Option<i64>, bound: Span) -> Watermark {
 enum Filled {
     /// No rows are left in hand.
     Spent,
-    /// A lane's claim is full; the row in hand waits.
+    /// A lane's claim is full, or the row in hand became more rows than a round takes; it waits.
     NoRoom,
+    /// The stages made as many rows as a round takes.
+    Enough,
     /// The watermark passed a window's end.
     Cut,
     /// The row in hand is a jump.
@@ -605,6 +611,8 @@ struct Hand<'h, S: Schema, P: Stage<S>> {
     max: &'h mut Option<i64>,
     tally: &'h mut Tally,
     cut_at: i64,
+    /// Rows made in this round of records that became several.
+    expanded: u32,
 }
 
 impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
@@ -677,9 +685,12 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             sequence: SourceSequence::new(self.partition, *self.position),
             ..Stamp::default()
         };
-        let out = self.out;
-        let applied =
-            self.stage.apply(row, heap, &mut |row, heap| to.take(out, (row, heap), stamp));
+        let (out, mut made) = (self.out, 0);
+        // Where rows are folded no lane says that it is enough.
+        let applied = self.stage.apply(row, heap, &mut |row, heap| {
+            made += 1;
+            made <= ROWS_PER_ROUND && to.take(out, (row, heap), stamp)
+        });
         match applied {
             Applied::NoRoom => return Some(Filled::NoRoom),
             Applied::Placed(0) => self.tally.filtered += 1,
@@ -694,6 +705,12 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             *self.max = Some(nanos);
             if nanos >= self.cut_at {
                 return Some(Filled::Cut);
+            }
+        }
+        if made > 1 {
+            self.expanded += made;
+            if self.expanded > ROWS_PER_ROUND {
+                return Some(Filled::Enough);
             }
         }
         None

@@ -194,6 +194,8 @@ where
         self.first_lane = (self.first_lane + 1) % lanes.max(1);
         if (0..lanes).all(|lane| self.is_closed(lane)) && self.parts.sink.finish() {
             self.finished = true;
+            self.note_held();
+            self.parts.meter.ended.set(u64::from(self.parts.merge.is_done()));
             self.parts.latency.publish_last();
             return Ok(Progress::Worked);
         }
@@ -345,6 +347,10 @@ where
             self.parts.latency.record(now.since(unlocked), now);
         }
         self.fired = 0;
+        self.note_held();
+    }
+
+    fn note_held(&self) {
         let stats = self.parts.store.stats();
         self.parts.meter.live_keys.set(stats.live_keys as u64);
         self.parts.meter.open_slices.set(stats.open_slices as u64);

@@ -5,6 +5,7 @@ use super::{LateRecord, OutputCounts, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
 use crate::frame::{Frame, FrameKind, HEADER_WORDS};
+use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
 use crate::time::{EventTime, Watermark};
@@ -36,7 +37,10 @@ struct ResultLane {
     consumer: Consumer<u64>,
     /// Wakes the shard's core when there is room again.
     bell: Bell,
+    /// Rows of the frame in front that have been handed over.
+    taken: usize,
     ended: bool,
+    meter: Arc<SinkMeter>,
     /// What was handed over.
     polled: OutputCounts,
     confirmation: Arc<Confirmation>,
@@ -61,12 +65,17 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(
         schema: S,
         aggregate: A,
-        lanes: Vec<(Consumer<u64>, Bell, Arc<Confirmation>)>,
+        lanes: Vec<(Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Confirmation>)>,
         listener: Listener,
     ) -> Self {
-        let lanes = lanes.into_iter().map(|(consumer, bell, confirmation)| {
-            let polled = OutputCounts::default();
-            ResultLane { consumer, bell, ended: false, polled, confirmation }
+        let lanes = lanes.into_iter().map(|(consumer, bell, meter, confirmation)| ResultLane {
+            consumer,
+            bell,
+            taken: 0,
+            ended: false,
+            meter,
+            polled: OutputCounts::default(),
+            confirmation,
         });
         let lanes = lanes.collect();
         Self { schema, aggregate, lanes, listener }
@@ -74,44 +83,45 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
 
     /// Hands over what is there now, without waiting, and not what comes meanwhile; says how many
     /// outputs that were.
+    ///
+    /// No output is handed over twice: one at which `on_output` panicked counts as handed over,
+    /// and the next poll goes on behind it.
     pub fn poll(
         &mut self,
         mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
     ) -> usize {
         let mut outputs = 0;
-        for shard in 0..self.lanes.len() {
-            let mut there = self.lanes[shard].consumer.readable();
+        for (shard, lane) in self.lanes.iter_mut().enumerate() {
+            let mut there = lane.consumer.readable();
             while there > 0 {
-                let Some(frame) = front(&mut self.lanes[shard].consumer) else { break };
+                let Some(frame) = front(&mut lane.consumer) else { break };
                 let words = frame.words().len();
                 there = there.saturating_sub(words);
                 let header = frame.header();
                 let ended = header.kind() == Some(FrameKind::End);
+                let taken_before = lane.taken;
+                let next = (shard, frame, &mut lane.taken);
                 match header.kind() {
                     Some(FrameKind::Partials) => {
-                        results(
-                            &self.aggregate,
-                            shard,
-                            frame,
-                            &mut |result| {
-                                on_output(Output::Result(result));
-                            },
-                            &self.schema,
-                        );
+                        results(&self.schema, &self.aggregate, next, &mut |result| {
+                            on_output(Output::Result(result));
+                        });
                     }
                     Some(FrameKind::Records) if header.stream == LATE_STREAM => {
-                        late(&self.schema, (shard, frame), &mut |late| {
-                            on_output(Output::Late(late));
-                        });
+                        late(&self.schema, next, &mut |late| on_output(Output::Late(late)));
                     }
                     _ => {}
                 }
-                outputs += header.count as usize;
                 let (kind, until) = (header.kind(), header.lane_sequence + u64::from(header.count));
-                let lane = &mut self.lanes[shard];
+                let taken = std::mem::take(&mut lane.taken);
+                outputs += taken - taken_before;
                 lane.note(kind, until);
+                if kind == Some(FrameKind::Partials) {
+                    lane.meter.handed.add(taken as u64);
+                }
                 lane.consumer.release(words);
                 lane.ended |= ended;
+                lane.meter.ended.set(u64::from(lane.ended));
                 lane.bell.ring();
             }
         }
@@ -163,17 +173,20 @@ fn front(consumer: &mut Consumer<u64>) -> Option<Frame<'_>> {
     consumer.front(words).map(Frame::trusted)
 }
 
+/// Hands over a frame's rows from the `taken`th on, each counted before it is: whatever becomes
+/// of it there, it does not come again.
 fn results<S: Schema, A: Aggregate<S::Row>>(
-    aggregate: &A,
-    shard: usize,
-    frame: Frame<'_>,
-    on_result: &mut impl FnMut(WindowResult<<S::Key as KeyKind>::Ref<'_>, A::Output>),
     _: &S,
+    aggregate: &A,
+    (shard, frame, taken): (usize, Frame<'_>, &mut usize),
+    on_result: &mut impl FnMut(WindowResult<<S::Key as KeyKind>::Ref<'_>, A::Output>),
 ) {
     let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
     let stride = result_stride::<S::Key, A::Partial>();
-    let first = frame.header().lane_sequence;
-    for (row, sequence) in frame.rows().chunks_exact(stride).zip(first..) {
+    let (rows, heap) = (&frame.rows()[*taken * stride..], frame.heap());
+    let first = frame.header().lane_sequence + *taken as u64;
+    for (row, sequence) in rows.chunks_exact(stride).zip(first..) {
+        *taken += 1;
         let (key, partial) = row[RESULT_HEAD_WORDS..].split_at(S::Key::words());
         let bytes: &[u8] = bytemuck::cast_slice(partial);
         let partial: A::Partial = bytemuck::pod_read_unaligned(&bytes[..size_of::<A::Partial>()]);
@@ -182,7 +195,7 @@ fn results<S: Schema, A: Aggregate<S::Row>>(
                 start: EventTime::from_nanos(row[0].cast_signed()),
                 end: EventTime::from_nanos(row[1].cast_signed()),
             },
-            key: S::Key::read(key, frame.heap()),
+            key: S::Key::read(key, heap),
             value: aggregate.lower(&partial),
             reason: Reason::from_raw(row[2]),
             shard,
@@ -191,18 +204,21 @@ fn results<S: Schema, A: Aggregate<S::Row>>(
     }
 }
 
+/// The same with late records.
 fn late<S: Schema>(
     schema: &S,
-    (shard, frame): (usize, Frame<'_>),
+    (shard, frame, taken): (usize, Frame<'_>, &mut usize),
     on_late: &mut impl FnMut(LateRecord<'_, S::Row>),
 ) {
     let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
     let stride = schema.stride_words() + LATE_HEAD_WORDS;
-    let first = frame.header().lane_sequence;
-    for (row, sequence) in frame.rows().chunks_exact(stride).zip(first..) {
+    let (rows, heap) = (&frame.rows()[*taken * stride..], frame.heap());
+    let first = frame.header().lane_sequence + *taken as u64;
+    for (row, sequence) in rows.chunks_exact(stride).zip(first..) {
+        *taken += 1;
         on_late(LateRecord {
             row: schema.view(&row[LATE_HEAD_WORDS..]),
-            heap: frame.heap(),
+            heap,
             window_end: row[0].cast_signed(),
             watermark: Watermark::from_raw(row[1].cast_signed()),
             shard,

@@ -208,6 +208,7 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
         self.confirmation.raise(behind);
         self.meter.results.set(behind.results);
         self.meter.late.set(behind.late);
+        self.meter.handed.set(behind.results);
     }
 }
 

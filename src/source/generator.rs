@@ -205,7 +205,9 @@ impl<T: Record, F: Fn(GeneratedRecord) -> T + Send> GeneratorSource<T, F> {
 
     /// Hands records over when they are due by the clock, counted from the first poll: what a
     /// stall delays comes at once after it. The rate is that of the whole workload, all shares
-    /// together. A source that waits does not ring: its core looks again by itself.
+    /// together. A source that waits does not ring: its core looks again by itself, so a record
+    /// comes late by less than the gap before it, and by 10 ms at most; where the engine's idle
+    /// policy is to spin, at once.
     #[must_use]
     pub fn rate(mut self, per_second: u64) -> Self {
         self.pace = Some(Pace { per_second, start: None });
