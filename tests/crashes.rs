@@ -112,6 +112,25 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
 }
 
 #[test]
+fn a_run_that_is_finished_is_not_added_to_in_silence() {
+    let scratch = Scratch::new();
+    let done = scratch.run(&KEPT);
+    assert!(done.status.success(), "{}", errors(&done));
+    let results = fs::read(scratch.path("out.csv")).unwrap();
+    let again = scratch.run(&KEPT);
+    assert!(again.status.success(), "{}", errors(&again));
+    let mut input = fs::OpenOptions::new().append(true).open(scratch.path("in.csv")).unwrap();
+    writeln!(input, "{},k1,1", ROWS * 10).unwrap();
+    let more = scratch.run(&KEPT);
+    assert_eq!(more.status.code(), Some(2));
+    assert!(errors(&more).contains("has read it to its end"), "{}", errors(&more));
+    input.set_len(1_000).unwrap();
+    let less = scratch.run(&KEPT);
+    assert!(!less.status.success(), "{}", errors(&less));
+    assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), results);
+}
+
+#[test]
 fn state_that_is_anothers_or_damaged_is_refused() {
     let scratch = Scratch::new();
     let done = scratch.run(&KEPT);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tidewheel::record::Typed;
 use tidewheel::source::{GeneratedRecord, Polled, Pusher, SourceError, Workload};
+use tidewheel::window::Reason;
 use tidewheel::{
     Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Running, Runtime, Source,
     Span, Stream, Sum, WindowSpec,
@@ -524,4 +525,58 @@ fn a_stopped_engine_lets_open_windows_out_as_interrupted() {
     let metrics = running.join().unwrap();
     assert!(on_time > 0 && interrupted > 0, "{on_time} and {interrupted}");
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+}
+
+/// Results of an engine of two sources, one of them far behind, that is stopped after so many
+/// steps.
+fn stopped_after(records: &Arc<[GeneratedRecord]>, steps: usize) -> Vec<(String, u64, u64)> {
+    let sources = [(0, records.len() / 2), (records.len() / 2, records.len())].map(|(from, to)| {
+        let source = MemorySource::<GeneratedRecord>::new(records[from..to].into());
+        Box::new(source) as Box<dyn Source<_>>
+    });
+    let (mut engine, mut results) = Stream::of_all(sources)
+        .out_of_order(Span::from_millis(500))
+        .window(WindowSpec::tumbling(Span::from_seconds(1)).unwrap())
+        .aggregate(Count)
+        .into_results()
+        .shards(2)
+        .open()
+        .unwrap();
+    let mut on_time = Vec::new();
+    for step in 0.. {
+        if step == steps {
+            engine.stop();
+        }
+        let progress = engine.step().unwrap();
+        results.poll(|output| {
+            if let Output::Result(result) = output
+                && result.reason == Reason::OnTime
+            {
+                on_time.push((result.window.to_string(), u64::from(result.key), result.value));
+            }
+        });
+        if progress == Progress::Finished {
+            break;
+        }
+    }
+    on_time.sort();
+    on_time
+}
+
+#[test]
+fn what_a_stopped_source_had_more_for_is_not_on_time() {
+    let workload = Workload { per_second: 1_000, ..Workload::uniform(3, 40_000) };
+    let records: Arc<[GeneratedRecord]> = workload.generate().into();
+    let whole: std::collections::BTreeMap<_, _> = stopped_after(&records, usize::MAX)
+        .into_iter()
+        .map(|(window, key, count)| ((window, key), count))
+        .collect();
+    let mut seen = 0;
+    for steps in 0..30 {
+        for (window, key, count) in stopped_after(&records, steps) {
+            assert_eq!(whole.get(&(window, key)), Some(&count), "stopped after {steps} steps");
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "{seen}");
 }

@@ -91,6 +91,7 @@ impl From<tidewheel::engine::OpenError> for Failure {
         match error {
             OpenError::State(error) => error.into(),
             OpenError::Source(SourceError::Data(problem)) => Self::Data(problem),
+            OpenError::Source(SourceError::Ended { .. }) => Self::Usage(error.to_string()),
             OpenError::Source(error) => Self::Io(error.to_string()),
             error => Self::Usage(error.to_string()),
         }

@@ -5,10 +5,13 @@
 //!
 //! - The merged watermark is the lowest of the active lanes'. It never falls.
 //! - An idle lane does not hold it back. A lane that is done never does.
-//! - All lanes done: the merged watermark is [`Watermark::END`].
-//! - No lane active, some idle: it holds where it is, since what the idle lanes will bring is
-//!   unknown. With `idle_advance` it follows the clock instead: it rises by the processing time
-//!   that has passed since the last lane fell idle.
+//! - A lane that stopped before its end holds it back for good: windows that the lane would have
+//!   had more for do not close in time. One that was idle then does not.
+//! - All lanes done or stopped: the merged watermark is [`Watermark::END`].
+//! - No lane active, some idle: it rises to the highest of the idle lanes', so that it does not
+//!   matter which of them fell idle first, and holds there, since what they will bring is unknown.
+//!   With `idle_advance` it follows the clock from there: it rises by the processing time that has
+//!   passed since the last lane fell idle.
 //! - A lane that returns from idle adopts the merged watermark: what it brings is judged by that
 //!   or by its own watermark, whichever is higher.
 
@@ -22,6 +25,7 @@ enum LaneState {
     Active = 0,
     Idle = 1,
     Done = 2,
+    Stopped = 3,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,14 +77,14 @@ impl WatermarkMerge {
         self.lanes[lane].watermark
     }
 
-    /// Whether every lane is done.
+    /// Whether no lane will bring anything more.
     pub fn is_done(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.state == LaneState::Done)
+        (0..self.lanes.len()).all(|lane| self.is_lane_done(lane))
     }
 
-    /// Whether a lane is done.
+    /// Whether a lane will bring nothing more: it is done, or stopped.
     pub fn is_lane_done(&self, lane: usize) -> bool {
-        self.lanes[lane].state == LaneState::Done
+        matches!(self.lanes[lane].state, LaneState::Done | LaneState::Stopped)
     }
 
     /// The watermark by which rows of `lane` are judged that were sent under `own`. Wakes the
@@ -122,6 +126,16 @@ impl WatermarkMerge {
         self.reconsider()
     }
 
+    /// A lane brings nothing more, though it would have. Says the merged watermark when it moved.
+    pub fn stopped(&mut self, lane: usize) -> Option<Watermark> {
+        let lane = &mut self.lanes[lane];
+        lane.state = match lane.state {
+            LaneState::Active => LaneState::Stopped,
+            _ => LaneState::Done,
+        };
+        self.reconsider()
+    }
+
     /// Writes down where all lanes stand.
     pub fn save(&self, out: &mut WordsWriter) {
         out.word(self.lanes.len() as u64);
@@ -153,6 +167,7 @@ impl WatermarkMerge {
                 0 => LaneState::Active,
                 1 => LaneState::Idle,
                 2 => LaneState::Done,
+                3 => LaneState::Stopped,
                 _ => return Err(NotSaved),
             };
             lane.watermark = watermark(from)?;
@@ -167,12 +182,15 @@ impl WatermarkMerge {
     }
 
     fn reconsider(&mut self) -> Option<Watermark> {
-        let active = self.lanes.iter().filter(|lane| lane.state == LaneState::Active);
-        let next = match active.map(|lane| lane.watermark).min() {
-            Some(lowest) => lowest,
-            None if self.is_done() => Watermark::END,
-            None => return None,
+        if self.is_done() {
+            return self.merged.advance_to(Watermark::END);
+        }
+        let in_state = |states: &'static [LaneState]| {
+            let lanes = self.lanes.iter().filter(|lane| states.contains(&lane.state));
+            lanes.map(|lane| lane.watermark)
         };
+        let lowest = in_state(&[LaneState::Active, LaneState::Stopped]).min();
+        let next = lowest.or_else(|| in_state(&[LaneState::Idle]).max())?;
         self.merged.advance_to(next)
     }
 
@@ -251,13 +269,39 @@ mod tests {
     }
 
     #[test]
-    fn the_last_active_lane_falling_idle_does_not_raise_it() {
-        let mut merge = WatermarkMerge::new(2, false);
+    fn when_all_fall_idle_it_does_not_matter_which_was_first() {
+        for [first, last] in [[0, 1], [1, 0]] {
+            let mut merge = WatermarkMerge::new(2, false);
+            merge.observe(0, at(10));
+            merge.observe(1, at(5));
+            merge.idle(first, NOW);
+            merge.idle(last, NOW);
+            assert_eq!(merge.merged(), at(10));
+        }
+    }
+
+    #[test]
+    fn a_lane_that_stopped_holds_it_back_until_all_have() {
+        let mut merge = WatermarkMerge::new(3, false);
         merge.observe(0, at(10));
         merge.observe(1, at(5));
-        assert_eq!(merge.idle(0, NOW), None);
-        assert_eq!(merge.idle(1, NOW), None);
-        assert_eq!(merge.merged(), at(5));
+        merge.observe(2, at(7));
+        assert_eq!(merge.stopped(1), None);
+        assert_eq!(merge.observe(0, at(90)), None);
+        assert_eq!(merge.observe(2, at(90)), None);
+        assert_eq!(merge.done(0), None);
+        assert!(merge.is_lane_done(1) && !merge.is_done());
+        assert_eq!(merge.stopped(2), Some(Watermark::END));
+        assert!(merge.is_done());
+    }
+
+    #[test]
+    fn a_lane_that_was_idle_when_it_stopped_holds_nothing_back() {
+        let mut merge = WatermarkMerge::new(2, false);
+        merge.observe(0, at(10));
+        merge.idle(1, NOW);
+        merge.stopped(1);
+        assert_eq!(merge.observe(0, at(11)), Some(at(11)));
     }
 
     #[test]

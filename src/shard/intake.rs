@@ -265,13 +265,15 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     /// Goes on where an earlier run stood; `ended` if its source had ended by then.
     ///
     /// # Errors
-    /// When the source is not what it was.
+    /// When the source is not what it was, or has more though it had ended.
     pub fn resume(&mut self, place: &IntakePlace, ended: bool) -> Result<(), SourceError> {
         let standing = place.standing;
+        if place != &IntakePlace::default() {
+            self.source.resume(standing.source)?;
+        }
         if ended {
             self.state = State::Finished;
-        } else if place != &IntakePlace::default() {
-            self.source.resume(standing.source)?;
+            self.refuse_more()?;
         }
         let Standing { position, read, routed, rows, filtered, dead, .. } = standing;
         self.tally = Tally { read, routed, rows, filtered, dead };
@@ -285,6 +287,16 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             self.set_cut();
         }
         self.settle();
+        Ok(())
+    }
+
+    /// Refuses records behind an end that all shards have taken for the last.
+    fn refuse_more(&mut self) -> Result<(), SourceError> {
+        while let Polled::Batch = self.source.poll(BATCH_RECORDS_MAX)? {
+            if self.schema.rows(self.source.batch()) > 0 {
+                return Err(SourceError::Ended { name: self.source.name().to_owned() });
+            }
+        }
         Ok(())
     }
 

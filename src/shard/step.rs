@@ -471,7 +471,7 @@ impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> Operators<'_, S, A, R
             FrameKind::End => merge.done(lane),
             FrameKind::Stopped => {
                 applied.interrupted = true;
-                merge.done(lane)
+                merge.stopped(lane)
             }
         };
         Ok(applied)

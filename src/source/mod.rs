@@ -139,6 +139,16 @@ pub enum SourceError {
     /// The data are wrong, and the user asked to stop at that.
     #[error("{0}")]
     Data(String),
+    /// An earlier run read the source to its end, and let out what that closes.
+    #[error(
+        "{name}: there is more now, but an earlier run with this state has read it to its end, and \
+         closed all windows for that; to read all of it, begin anew with another state directory; \
+         to wait for more instead of ending, have it followed"
+    )]
+    Ended {
+        /// The source.
+        name: String,
+    },
 }
 
 /// All that a source still has.

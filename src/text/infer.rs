@@ -162,7 +162,7 @@ fn wait_for_more(input: &mut ByteInput, observer: &Observer) -> Result<bool, Ope
     loop {
         let chunk = input.fill().map_err(|error| match error {
             SourceError::Io { name, error } => OpenError::Io { name, error },
-            SourceError::Data(problem) => OpenError::NoText(problem),
+            error => OpenError::NoText(error.to_string()),
         })?;
         match chunk {
             Chunk::Bytes(_) | Chunk::End => return Ok(true),
