@@ -86,6 +86,19 @@ pub(crate) enum Step {
     More,
 }
 
+impl Step {
+    /// Bytes that it took, which are consumed before the next one.
+    #[inline]
+    pub(crate) const fn length(&self) -> usize {
+        match self {
+            Self::Record { length, .. }
+            | Self::Blank { length, .. }
+            | Self::Refused { length, .. } => *length,
+            Self::Unusable(_) | Self::More => 0,
+        }
+    }
+}
+
 /// Where something lies in a record: lines below the record's first, and the byte within its line,
 /// counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

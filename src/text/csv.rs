@@ -7,9 +7,11 @@
 //!
 //! A quote that is opened and not closed would swallow what follows. So a record that ends nowhere
 //! within the limit, or that spans lines and has the wrong number of fields, costs its first line
-//! alone: reading goes on with the next.
+//! alone: reading goes on with the next. What was found out of the bytes behind it is kept, so that
+//! no byte is looked at more than a few times, however many such records there are.
 
 mod header;
+mod outline;
 mod quoted;
 
 pub(crate) use header::Header;
@@ -128,32 +130,33 @@ impl CsvRecords {
         match self.quoted.next(bytes, ended) {
             QuotedStep::More => Step::More,
             QuotedStep::Endless(fault) => self.refuse_first_line(bytes, ended, fault),
-            QuotedStep::Record { length, text, lines } => {
+            QuotedStep::Record { length, text, fields } => {
                 self.state = START;
-                self.take_quoted(&bytes[..text], length, lines)
+                self.take_quoted(&bytes[..text], length, fields)
             }
         }
     }
 
-    fn take_quoted(&mut self, record: &[u8], length: usize, lines: u64) -> Step {
+    fn take_quoted(&mut self, record: &[u8], length: usize, found: usize) -> Step {
+        let lines = |record| memchr_iter(b'\n', record).count() as u64 + 1;
         let Some(layout) = &self.layout else {
-            return self.take_header(record, length, lines);
+            return self.take_header(record, length, lines(record));
         };
-        let (expected, found) = (layout.width(), self.quoted.fields());
-        let text = record.len();
+        let (expected, text) = (layout.width(), record.len());
         if expected != found {
             let delimiter = self.header.delimiter();
             let fault = Fault::Fields { expected, found, delimiter };
             if memchr(b'\n', record).is_some() {
                 return self.refuse_first_line(record, true, fault);
             }
-            return Step::Refused { length, text, lines, fault };
+            return Step::Refused { length, text, lines: 1, fault };
         }
+        self.quoted.finish(record, found);
         self.is_quoted = true;
         for (slot, span) in self.spans.iter_mut().enumerate() {
             *span = self.quoted.span(layout.column_of(slot));
         }
-        Step::Record { length, text, lines }
+        Step::Record { length, text, lines: lines(record) }
     }
 
     /// Refuses the record under way, and goes on behind its first line.
@@ -199,11 +202,13 @@ impl CsvRecords {
 impl Records for CsvRecords {
     #[inline]
     fn next(&mut self, bytes: &[u8], ended: bool) -> Step {
-        match self.state {
+        let step = match self.state {
             State::Line { scanned } => self.next_line(bytes, ended, scanned),
             State::Quoted => self.next_quoted(bytes, ended),
             State::Skipping => self.skip(bytes),
-        }
+        };
+        self.quoted.pass(bytes, step.length());
+        step
     }
 
     fn is_at_record(&self) -> bool {

@@ -21,6 +21,10 @@ use std::sync::Arc;
 /// Bytes of keys and texts after which a batch is handed over.
 const BATCH_HEAP_BYTES: usize = 1 << 20;
 
+/// Bytes of text after which a poll ends, so that it is short whatever the records are. What is
+/// looked at beyond them, for where a record ends, is bounded by the longest record.
+const POLL_BYTES: usize = limits::LINE_BYTES_MAX;
+
 /// Chunks read in one poll that finds no rows in them: a line beyond all bounds is skipped in
 /// bounded steps.
 const READS_PER_POLL: u32 = 8;
@@ -185,9 +189,9 @@ impl<R: Records> TextSource<R> {
         }
     }
 
-    /// One step. `None` when more bytes are needed.
+    /// One step: how many bytes it took. `None` when more bytes are needed.
     #[inline]
-    fn step(&mut self) -> Result<Option<()>, SourceError> {
+    fn step(&mut self) -> Result<Option<usize>, SourceError> {
         let step = self.records.next(self.input.available(), self.input.has_ended());
         let (length, lines) = match step {
             Step::Record { length, text, lines } => {
@@ -206,7 +210,7 @@ impl<R: Records> TextSource<R> {
         };
         self.input.consume(length);
         self.line += lines;
-        Ok(Some(()))
+        Ok(Some(length))
     }
 }
 
@@ -311,10 +315,15 @@ impl<R: Records> Source<Columns> for TextSource<R> {
         self.rows.clear();
         // Malformed records make no rows, and a poll is bounded all the same.
         let steps_max = rows_max * 2;
-        let (mut steps, mut reads) = (steps_max, READS_PER_POLL);
-        while self.rows.len() < rows_max && steps != 0 && self.rows.heap_len() < BATCH_HEAP_BYTES {
+        let (mut steps, mut reads, mut bytes) = (steps_max, READS_PER_POLL, 0);
+        while self.rows.len() < rows_max
+            && steps != 0
+            && bytes < POLL_BYTES
+            && self.rows.heap_len() < BATCH_HEAP_BYTES
+        {
             steps -= 1;
-            if self.step()?.is_some() {
+            if let Some(length) = self.step()? {
+                bytes += length;
                 continue;
             }
             if !self.rows.is_empty() {
