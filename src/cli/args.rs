@@ -77,7 +77,11 @@ pub(crate) struct Agg {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The column of event time.
+    /// The column of event time, such as 2013-01-01 05:17:00.
+    ///
+    /// With Z or +02:00 behind it if it is not UTC, with T for the space, with up to nine digits of
+    /// a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
+    /// 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
 

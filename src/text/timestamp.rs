@@ -251,9 +251,19 @@ fn read_any(text: &[u8]) -> Result<EventTime, ParseTimeError> {
         let local = text.parse::<civil::DateTime>()?;
         Offset::UTC.to_timestamp(local)
     });
-    let nanos = timestamp.map_err(|_| ParseTimeError::Malformed)?;
+    let nanos = timestamp.map_err(|_| match is_beyond(text) {
+        true => ParseTimeError::OutOfRange,
+        false => ParseTimeError::Malformed,
+    })?;
     let nanos = i64::try_from(nanos.as_nanosecond()).map_err(|_| ParseTimeError::OutOfRange)?;
     in_range(nanos)
+}
+
+/// Whether a text is a time in a year that no event time reaches: `jiff` knows no instants at the
+/// very end of the year 9999, the usual stand-in for never.
+fn is_beyond(text: &str) -> bool {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text);
+    pieces.is_ok_and(|pieces| !(1677..=2262).contains(&pieces.date().year()))
 }
 
 #[inline]
