@@ -65,30 +65,48 @@ impl CsvRecords {
         })
     }
 
-    /// A record without quotes: everything up to the end of the line.
+    /// A record without quotes: everything up to the end of the line. `None` when a record with
+    /// quotes begins.
     #[inline]
-    fn next_line(&mut self, bytes: &[u8], ended: bool, scanned: usize) -> Step {
+    fn next_line(&mut self, bytes: &[u8], ended: bool, scanned: usize) -> Option<Step> {
         let found = memchr3(b'\n', b'\r', b'"', &bytes[scanned..]).map(|at| at + scanned);
         let end = found.unwrap_or(bytes.len());
         if end > limits::LINE_BYTES_MAX {
-            return self.skip_line(end, limits::LINE_BYTES_MAX, Fault::TooLong);
+            return Some(self.skip_line(end, limits::LINE_BYTES_MAX, Fault::TooLong));
         }
         let length = match found.map(|at| bytes[at]) {
             Some(b'\n') => end + 1,
-            Some(b'"') => return self.begin_quoted(bytes, ended),
+            Some(b'"') => {
+                self.state = State::Quoted;
+                self.quoted.begin();
+                return None;
+            }
             Some(_) => match bytes.get(end + 1) {
                 Some(b'\n') => end + 2,
-                None if !ended => return self.wait(end),
+                None if !ended => return Some(self.wait(end)),
                 _ => end + 1,
             },
             None if ended && end != 0 => end,
-            None => return self.wait(end),
+            None => return Some(self.wait(end)),
         };
         self.state = START;
         if end == 0 {
-            return Step::Blank { length, lines: 1 };
+            return Some(Step::Blank { length, lines: 1 });
         }
-        self.split(&bytes[..end], length)
+        Some(self.split(&bytes[..end], length))
+    }
+
+    /// A step with quotes, or where something is known of the bytes ahead.
+    #[inline(never)]
+    fn next_slowly(&mut self, bytes: &[u8], ended: bool) -> Step {
+        let step = match self.state {
+            State::Line { scanned } => self.next_line(bytes, ended, scanned),
+            State::Quoted => None,
+            State::Skipping => Some(self.skip(bytes)),
+        };
+        let step = step.unwrap_or_else(|| self.next_quoted(bytes, ended));
+        self.quoted.pass(bytes, step.length());
+        step
     }
 
     const fn wait(&mut self, scanned: usize) -> Step {
@@ -118,12 +136,6 @@ impl CsvRecords {
             Err(error) => return Step::Unusable(Box::new(error)),
         }
         Step::Blank { length, lines }
-    }
-
-    fn begin_quoted(&mut self, bytes: &[u8], ended: bool) -> Step {
-        self.state = State::Quoted;
-        self.quoted.begin();
-        self.next_quoted(bytes, ended)
     }
 
     fn next_quoted(&mut self, bytes: &[u8], ended: bool) -> Step {
@@ -202,13 +214,13 @@ impl CsvRecords {
 impl Records for CsvRecords {
     #[inline]
     fn next(&mut self, bytes: &[u8], ended: bool) -> Step {
-        let step = match self.state {
-            State::Line { scanned } => self.next_line(bytes, ended, scanned),
-            State::Quoted => self.next_quoted(bytes, ended),
-            State::Skipping => self.skip(bytes),
-        };
-        self.quoted.pass(bytes, step.length());
-        step
+        if let State::Line { scanned } = self.state
+            && !self.quoted.knows_ahead()
+            && let Some(step) = self.next_line(bytes, ended, scanned)
+        {
+            return step;
+        }
+        self.next_slowly(bytes, ended)
     }
 
     fn is_at_record(&self) -> bool {

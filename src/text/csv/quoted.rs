@@ -167,8 +167,13 @@ impl QuotedRecord {
         debug_assert_eq!(self.fields, fields, "the outline has the record's fields");
     }
 
-    /// Notes that the first `length` of `bytes` are consumed.
+    /// Whether something is known of the bytes ahead, so that each step has to be noted.
     #[inline]
+    pub(super) const fn knows_ahead(&self) -> bool {
+        self.outline.is_some()
+    }
+
+    /// Notes that the first `length` of `bytes` are consumed.
     pub(super) fn pass(&mut self, bytes: &[u8], length: usize) {
         if let Some(outline) = &mut self.outline
             && !outline.pass(bytes, length)
