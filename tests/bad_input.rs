@@ -2,6 +2,8 @@
 //! and the exit code.
 #![cfg(feature = "cli")]
 
+#[path = "bad_input/columns.rs"]
+mod columns;
 mod command;
 #[path = "bad_input/formats.rs"]
 mod formats;
@@ -268,7 +270,7 @@ fn a_column_of_text_where_numbers_are_needed() {
     csv(format!("{HEADER}2013-01-01 05:17:00,a,UA\n"))
         .says(2, &[
             "stdin:2:23: column 'v' holds text, here 'UA', and sum(v) needs numbers; of text there \
-             is count(v); if numbers follow further on, say --type v=f64",
+             is count(v), and --key v groups by it",
         ])
         .writes_nothing();
     // The function is named, not the column of the results.

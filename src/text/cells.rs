@@ -140,4 +140,7 @@ pub(crate) trait Records: Send {
 
     /// The names of all columns that were seen, for a message.
     fn column_names(&self) -> Vec<String>;
+
+    /// All cells that a record has, needed or not, each with its column's name. Slow.
+    fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)>;
 }

@@ -273,6 +273,11 @@ impl Records for CsvRecords {
     fn column_names(&self) -> Vec<String> {
         self.header.names().to_vec()
     }
+
+    fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let cells = header::fields(record, self.header.delimiter()).map(|field| field.text);
+        self.header.names().iter().cloned().zip(cells).collect()
+    }
 }
 
 #[cfg(test)]

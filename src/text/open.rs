@@ -5,10 +5,11 @@
 use super::bytes::{ByteInput, ChunkSource};
 use super::cells::Records;
 use super::csv::{CsvRecords, Header};
-use super::error::{OpenError, UnknownColumn};
-use super::infer::{FirstLook, Wanted, look, records_needed};
+use super::error::{NoNumbers, OpenError, UnknownColumn};
+use super::infer::{FirstLook, NoTimes, SeenText, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
+use super::malformed::quoted;
 use super::plan::{DeclaredType, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots};
 use super::predicate::Filter;
 use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
@@ -192,9 +193,16 @@ impl Opening<'_> {
                 problem: "the input is empty; its first line should name the columns".to_owned(),
             });
         }
-        if let Some(mistake) = &first.unit_mistake {
-            let text = none_readable(mistake, first.records as u64);
-            return Err(OpenError::TimeUnit(text));
+        let records = first.records as u64;
+        match &first.no_times {
+            Some(NoTimes::Unit(mistake)) => {
+                return Err(OpenError::TimeUnit(none_readable(mistake, records)));
+            }
+            Some(NoTimes::Column(value, mend)) => {
+                let text = none_readable(value, records);
+                return Err(OpenError::NoTimes(format!("{text}; {mend}")));
+            }
+            None => {}
         }
         // What was declared is known to come, if only later.
         let slots = first.missing.iter().map(|slot| &self.rows.slots[*slot]);
@@ -206,7 +214,7 @@ impl Opening<'_> {
     }
 
     /// What the column of one of the plan's inputs holds.
-    fn kind(&self, at: usize, looks: &[(String, FirstLook)]) -> Result<ColumnKind, OpenError> {
+    fn kind(&self, at: usize, looks: &[Look]) -> Result<ColumnKind, OpenError> {
         let input = &self.plan.inputs[at];
         if !input.numeric {
             return Ok(ColumnKind::Presence);
@@ -223,23 +231,45 @@ impl Opening<'_> {
             }
             None => {}
         }
-        let seen = || looks.iter().map(|(name, first)| (name, &first.seen[at]));
-        if seen().any(|(_, seen)| seen.fractions > 0) {
+        let seen = || looks.iter().map(|(_, first)| &first.seen[at]);
+        let (integers, words) = (seen().any(|s| s.integers > 0), seen().any(|s| s.words > 0));
+        if seen().any(|seen| seen.fractions > 0) {
             return Ok(ColumnKind::Number(NumberKind::F64));
         }
-        let text = seen().find_map(|(name, seen)| Some((name, seen.text.as_ref()?)));
-        match text {
-            Some((name, (place, found))) if seen().all(|(_, seen)| seen.integers == 0) => {
-                Err(OpenError::NotNumeric {
-                    name: name.clone(),
-                    line: place.lines_below,
-                    at: place.column,
-                    column: input.name.clone(),
-                    asked_by: input.asked_by.clone(),
-                    found: found.trim_matches('\'').to_owned(),
-                })
+        if !integers {
+            let texts =
+                looks.iter().filter_map(|look| Some((look, look.1.seen[at].text.as_ref()?)));
+            let texts: Vec<(&Look, &SeenText)> = texts.collect();
+            if let Some(error) = not_numeric(input, &texts) {
+                return Err(error);
             }
-            _ => Ok(ColumnKind::Number(NumberKind::I64)),
         }
+        // Beside integers, a word such as NaN is malformed, and that tells of --type.
+        Ok(ColumnKind::Number(if words && !integers { NumberKind::F64 } else { NumberKind::I64 }))
     }
+}
+
+/// What was seen of an input of this name.
+type Look = (String, FirstLook);
+
+/// That numbers are needed where the first records of all inputs hold none but texts, if they do.
+fn not_numeric(input: &InputColumn, texts: &[(&Look, &SeenText)]) -> Option<OpenError> {
+    let ((name, _), first) = texts.first()?;
+    let are_times = texts.iter().all(|(_, text)| text.are_times);
+    let are_one = texts.iter().all(|(_, text)| text.are_one && text.first == first.first);
+    let is_whole = texts.iter().all(|((_, first), _)| first.is_whole);
+    let holds = match are_times {
+        true => NoNumbers::Times,
+        false if are_one && !is_whole => NoNumbers::OneText,
+        false => NoNumbers::Texts,
+    };
+    Some(OpenError::NotNumeric {
+        name: name.clone(),
+        line: first.place.lines_below,
+        at: first.place.column,
+        column: input.name.clone(),
+        asked_by: input.asked_by.clone(),
+        holds,
+        found: quoted(&first.first),
+    })
 }
