@@ -151,7 +151,8 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Write late records, as they were read, to this file.
+    /// Write late records, as they were read, to this file. One header stands above all of them, so
+    /// CSV files must have the same columns in the same order.
     #[arg(long, value_name = "FILE")]
     pub(crate) late: Option<PathBuf>,
 

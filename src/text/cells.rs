@@ -141,6 +141,9 @@ pub(crate) trait Records: Send {
     /// The names of all columns that were seen, for a message.
     fn column_names(&self) -> Vec<String>;
 
+    /// Whether these are all names that there were so far.
+    fn has_all_names(&self) -> bool;
+
     /// All cells that a record has, needed or not, each with its column's name. Slow.
     fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)>;
 }

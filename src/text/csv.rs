@@ -274,6 +274,10 @@ impl Records for CsvRecords {
         self.header.names().to_vec()
     }
 
+    fn has_all_names(&self) -> bool {
+        self.knows_columns()
+    }
+
     fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)> {
         let cells = header::fields(record, self.header.delimiter()).map(|field| field.text);
         self.header.names().iter().cloned().zip(cells).collect()

@@ -78,6 +78,24 @@ pub enum OpenError {
     /// No time of the first records can be read: the column holds something else.
     #[error("{0}")]
     NoTimes(String),
+    /// With [`ReadPlan::keep_text`](super::ReadPlan::keep_text), two inputs name other columns.
+    #[error(
+        "{name}:1: field {field} of the header is {found}, and {expected} in {other}; late records \
+         of all files stand under one header, so give the files the same columns in the same \
+         order, or read each in a run of its own"
+    )]
+    OtherHeader {
+        /// The input.
+        name: String,
+        /// The one before it.
+        other: String,
+        /// The first field that differs, counted from 1.
+        field: usize,
+        /// What stands there, in quotes.
+        found: String,
+        /// What stands there in the one before it.
+        expected: String,
+    },
     /// No time of the first records can be read, and a unit of time is why.
     #[error("{0}")]
     TimeUnit(String),
@@ -150,6 +168,7 @@ impl OpenError {
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
             | Self::Format { .. }
+            | Self::OtherHeader { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
             | Self::Plan(_) => ErrorClass::Usage,

@@ -88,6 +88,8 @@ pub(crate) struct FirstLook {
     pub(crate) knows_columns: bool,
     /// The columns' names, as far as they were seen.
     pub(crate) names: Vec<String>,
+    /// Whether these are all names that there were.
+    pub(crate) has_all_names: bool,
     /// Slots whose column never turned up.
     pub(crate) missing: Vec<usize>,
 }
@@ -150,6 +152,7 @@ pub(crate) fn look<R: Records>(
         header: ahead.header().map(<[u8]>::to_vec),
         knows_columns: ahead.knows_columns(),
         names: ahead.column_names(),
+        has_all_names: ahead.has_all_names(),
         missing,
     })
 }

@@ -292,6 +292,10 @@ impl Records for JsonRecords {
         self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
     }
 
+    fn has_all_names(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.names.len() < LISTED_MAX)
+    }
+
     fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)> {
         let object: serde_json::Map<String, Value> =
             serde_json::from_slice(record).unwrap_or_default();

@@ -48,7 +48,8 @@ pub struct Opened {
     pub schema: Columns,
     /// What the columns of the plan's inputs hold, in their order.
     pub kinds: Vec<ColumnKind>,
-    /// The first input's header line, when it has one.
+    /// The first input's header line, when it has one. With [`ReadPlan::keep_text`] it names the
+    /// columns of all.
     pub header: Option<Vec<u8>>,
 }
 
@@ -169,6 +170,10 @@ impl Opening<'_> {
             looks.push((input.name().to_owned(), first));
             opened.push((input, records));
         }
+        self.check_types(&looks)?;
+        if self.plan.keep_text {
+            self.check_headers(&looks)?;
+        }
         let kinds: Result<Vec<ColumnKind>, OpenError> =
             (0..self.plan.inputs.len()).map(|at| self.kind(at, &looks)).collect();
         let kinds = kinds?;
@@ -211,6 +216,62 @@ impl Opening<'_> {
             return Ok(());
         };
         Err(UnknownColumn::of(slot, input.name().to_owned(), first.names.clone()).into())
+    }
+
+    /// Whether the columns whose types were declared are there, those too that nothing needs: a
+    /// name that is off by a letter declares nothing.
+    fn check_types(&self, looks: &[Look]) -> Result<(), OpenError> {
+        let is_needed = |name: &String| self.rows.slots.iter().any(|slot| slot.name == *name);
+        let may_come = |name: &String| {
+            let mut looks = looks.iter();
+            looks.any(|(_, first)| {
+                let is_known = first.has_all_names && !first.names.is_empty();
+                !is_known || first.names.contains(name)
+            })
+        };
+        let mut declared = self.plan.types.iter().map(|(name, _)| name);
+        let unknown = declared.find(|name| !is_needed(name) && !may_come(name));
+        let (Some(column), Some((name, first))) = (unknown, looks.first()) else { return Ok(()) };
+        Err(OpenError::UnknownColumn(UnknownColumn {
+            name: if first.header.is_some() { format!("{name}:1") } else { name.clone() },
+            column: column.clone(),
+            asked_by: "--type".to_owned(),
+            as_text: None,
+            columns: first.names.clone(),
+        }))
+    }
+
+    /// Whether the header of the first input is that of all.
+    fn check_headers(&self, looks: &[Look]) -> Result<(), OpenError> {
+        let in_file = self.plan.header == HeaderMode::FirstRecord;
+        if self.plan.format != InputFormat::Csv || !in_file {
+            return Ok(());
+        }
+        for pair in looks.windows(2) {
+            let [(other, expected), (name, found)] = pair else { continue };
+            if let Some((name, _)) = pair.iter().find(|(_, first)| !first.knows_columns) {
+                return Err(OpenError::Plan(format!(
+                    "{name} does not name its columns yet, and late records of several files need \
+                     the same ones in all; begin once its first line is there, or read it in a \
+                     run of its own"
+                )));
+            }
+            let (expected, found) = (&expected.names, &found.names);
+            let length = expected.len().max(found.len());
+            if let Some(at) = (0..length).find(|at| expected.get(*at) != found.get(*at)) {
+                let shown = |names: &[String]| {
+                    names.get(at).map_or("missing".to_owned(), |name| quoted(name.as_bytes()))
+                };
+                return Err(OpenError::OtherHeader {
+                    name: name.clone(),
+                    other: other.clone(),
+                    field: at + 1,
+                    found: shown(found),
+                    expected: shown(expected),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What the column of one of the plan's inputs holds.

@@ -1,6 +1,6 @@
 //! Columns that hold something else than was thought.
 
-use super::{GOOD, HEADER, ONE, Run, csv, file, object, piped, run, with_good};
+use super::{FLAGS, GOOD, HEADER, ONE, Run, csv, file, object, piped, run, with_good};
 
 const COUNT: [&str; 4] = ["--window", "1h", "--agg", "count"];
 
@@ -99,8 +99,66 @@ fn a_column_of_numbers_that_begins_with_what_stands_for_none() {
 }
 
 #[test]
+fn a_type_of_a_column_that_is_not_there() {
+    let unknown = ["--type", "carier=str"];
+    let text = "t,carrier,v\n2013-01-01 05:17:00,UA,1\n";
+    let flags = [&["--time", "t"], &unknown[..]].concat();
+    let (path, run) = over("in.csv", text, &flags);
+    run.says(
+        2,
+        &[&format!(
+            "{path}:1: there is no column 'carier' (--type); did you mean 'carrier'? The columns \
+             are t, carrier, v."
+        )],
+    )
+    .writes_nothing();
+    let line = object("\"a\"", "1").replace("\"k\"", "\"carrier\"");
+    let (path, run) = over("in.jsonl", &line, &flags);
+    run.says(2, &[&format!("{path}: there is no column 'carier' (--type); did you mean")]);
+    let named = ["--no-header", "--columns", "t,carrier,v", "--time", "t"];
+    let (_, run) = over("in.csv", GOOD, &[&named[..], &unknown].concat());
+    run.says(2, &["no column 'carier' (--type)"]);
+    // One that is there may be declared though nothing needs it, if only some files have it.
+    let (_, run) = over("in.csv", text, &["--time", "t", "--type", "carrier=str"]);
+    run.malformed(0, 0);
+    let (_folder, other) = file("other.csv", "t,carier\n2013-01-01 05:17:00,UA\n");
+    let (_, run) =
+        over("in.csv", text, &[other.to_str().unwrap(), "--time", "t", "--type", "v=f64"]);
+    run.malformed(0, 0);
+    piped("csv", &["--type", "kk=str"], with_good("").as_bytes()).says(2, &["did you mean 'k'?"]);
+}
+
+#[test]
 fn a_date_alone_is_its_midnight() {
     csv(with_good("2013-01-02,a,2"))
         .malformed(0, 0)
         .results(&[ONE, "2013-01-02 00:00:00.000,2013-01-02 01:00:00.000,a,1,2"]);
+}
+
+#[test]
+fn late_records_of_files_with_other_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (one, other, late) = (path("one.csv"), path("other.csv"), path("late.csv"));
+    std::fs::write(&one, with_good("")).unwrap();
+    let flags = [&["agg", &one, &other], &FLAGS[..], &["--late", &late, "--shards", "1"]].concat();
+    for (header, record, problem) in [
+        ("k,t,v\n", "a,2013-01-01 05:17:00,1\n", "field 1 of the header is 'k', and 't' in"),
+        (
+            "t,k,v,w\n",
+            "2013-01-01 05:17:00,a,1,2\n",
+            "field 4 of the header is 'w', and missing in",
+        ),
+    ] {
+        std::fs::write(&other, format!("{header}{record}")).unwrap();
+        run(&flags, b"").says(2, &[&format!("{other}:1: {problem} {one}; late records of all")]);
+        assert!(!std::path::Path::new(&late).exists(), "nothing was opened");
+        // Without late records every file is read by its own header.
+        run(&[&["agg", &one, &other], &FLAGS[..]].concat(), b"").malformed(0, 0);
+    }
+    let spelled = "\"t\",k,v\r\n2013-01-02 05:17:00,a,1\r\n2013-01-01 05:17:00,b,1\r\n";
+    std::fs::write(&other, spelled).unwrap();
+    run(&flags, b"").says(0, &[" 1 late, "]);
+    let written = std::fs::read_to_string(&late).unwrap();
+    assert_eq!(written, format!("{HEADER}2013-01-01 05:17:00,b,1\n"));
 }
