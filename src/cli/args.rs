@@ -55,11 +55,15 @@ results; a name that holds spaces stands in double quotes.
   min(x), max(x)
   first(x), last(x)          in event time; also called first_value, last_value
   variance(x), stddev(x)     of a sample; also called var, var_samp and stddev_samp
-  var_pop(x), stddev_pop(x)  of a whole population";
+  var_pop(x), stddev_pop(x)  of a whole population
+
+NaN and inf are values of a column of f64. With NaN, sum, mean, variance and stddev are NaN; min \
+and max are NaN only where there is nothing else. JSON Lines have null for NaN and inf.";
 
 const WHERE_HELP: &str = "\
 Keep only records for which this holds: \"dep_delay > 10 and origin in ('JFK', 'LGA')\". As in \
-SQL, what cannot be told because a cell is empty does not hold.
+SQL, what cannot be told because a cell is empty does not hold; nor does what compares NaN with a \
+number, nor its opposite.
 
   x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
@@ -162,7 +166,8 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "DIR", requires = "output")]
     pub(crate) state: Option<PathBuf>,
 
-    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
+    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell. Only
+    /// f64 takes NaN and inf.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,
 
