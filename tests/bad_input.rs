@@ -2,6 +2,8 @@
 //! and the exit code.
 #![cfg(feature = "cli")]
 
+#[path = "bad_input/columns.rs"]
+mod columns;
 mod command;
 #[path = "bad_input/formats.rs"]
 mod formats;
@@ -218,7 +220,7 @@ fn a_time_that_can_not_be_read() {
 
 #[test]
 fn a_time_out_of_range() {
-    for time in ["2262-04-12 00:00:00", "1677-09-20 00:00:00", "9999-01-01 00:00:00"] {
+    for time in ["2262-04-12 00:00:00", "1677-09-20", "9999-01-01 00:00:00", "9999-12-31"] {
         csv(with_good(&format!("{time},a,1")))
             .says(
                 0,
@@ -268,7 +270,7 @@ fn a_column_of_text_where_numbers_are_needed() {
     csv(format!("{HEADER}2013-01-01 05:17:00,a,UA\n"))
         .says(2, &[
             "stdin:2:23: column 'v' holds text, here 'UA', and sum(v) needs numbers; of text there \
-             is count(v); if numbers follow further on, say --type v=f64",
+             is count(v), and --key v groups by it",
         ])
         .writes_nothing();
     // The function is named, not the column of the results.
@@ -470,7 +472,7 @@ fn json_values_of_the_wrong_type() {
                 "stdin:2:45: column 'v' holds 'much', not a whole number",
                 "stdin:3:45: column 'v' holds 'true', not a whole number",
                 "stdin:4:45: column 'v' holds '', not a whole number; where there is none",
-                "or say null",
+                "leave the cell empty (in JSON say null)",
                 "stdin:5:7: column 't' holds 'true', not a time",
             ],
         )

@@ -560,3 +560,41 @@ fn a_reader_that_leaves_a_named_file_is_no_quiet_end() {
     assert_eq!(code, Some(3), "{errors}");
     assert!(errors.contains(&late), "{errors}");
 }
+
+#[test]
+fn nan_and_infinities_are_values_of_floats() {
+    let functions =
+        ["count", "min", "max", "sum", "mean", "stddev", "var_pop", "first", "last"].iter();
+    let aggregates = functions.map(|name| format!("{name}(v)")).collect::<Vec<_>>().join(",");
+    let flags = ["agg", "-", "--time", "t", "--time-unit", "ms", "--window", "1h"];
+    let of = |values: &[&str], more: &[&str]| {
+        let rows = (1..).zip(values).map(|(time, value)| format!("{time},{value}\n"));
+        let input = rows.fold("t,v\n".to_owned(), |input, row| input + &row);
+        let out = answer(&[&flags[..], &["--agg", &aggregates], more].concat(), &input);
+        out.lines().nth(1).map_or(String::new(), |row| row.splitn(3, ',').nth(2).unwrap().into())
+    };
+    for (values, expected) in [
+        (&["1", "nan", "2.5"][..], "3,1.0,2.5,NaN,NaN,NaN,NaN,1.0,2.5"),
+        (&["NaN", "2.5", "", "1"], "3,1.0,2.5,NaN,NaN,NaN,NaN,NaN,1.0"),
+        (&["nan", "-nan"], "2,NaN,NaN,NaN,NaN,NaN,NaN,NaN,NaN"),
+        (&["1.5", "inf"], "2,1.5,inf,inf,inf,NaN,NaN,1.5,inf"),
+        (&["-Infinity", "inf", "NaN"], "3,-inf,inf,NaN,NaN,NaN,NaN,-inf,NaN"),
+    ] {
+        assert_eq!(of(values, &["--type", "v=f64"]), expected, "{values:?}");
+        // Fractions, and words where there is nothing else, make the column one of floats.
+        assert_eq!(of(values, &[]), expected, "{values:?}");
+    }
+    // What slides out of the window is forgotten.
+    let slides = ["--window", "2ms", "--slide", "1ms", "--agg", "sum(v),max(v)"];
+    let input = "t,v\n1,inf\n2,nan\n3,1.5\n4,1.5\n";
+    let out = answer(&[&flags[..6], &slides].concat(), input);
+    let ends: Vec<&str> =
+        out.lines().skip(1).map(|row| row.splitn(3, ',').nth(2).unwrap()).collect();
+    assert_eq!(ends, ["inf,inf", "NaN,inf", "NaN,1.5", "3.0,1.5", "1.5,1.5"]);
+    for (filter, kept) in
+        [("v > 1", 2), ("not v > 1", 1), ("v <> 7", 3), ("v = v", 3), ("v < 7", 2)]
+    {
+        let out = of(&["0.5", "nan", "inf", "2"], &["--where", filter]);
+        assert_eq!(out.split(',').next().unwrap().parse(), Ok(kept), "{filter}: {out}");
+    }
+}

@@ -243,7 +243,8 @@ where
 }
 
 fed_by_a_closure!(
-    /// The arithmetic mean as an `f64`. Integers are summed exactly and divided once.
+    /// The arithmetic mean as an `f64`, in which a NaN stays. Integers are summed exactly and
+    /// divided once.
     Mean
 );
 

@@ -344,8 +344,8 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
                  of all others, and no other confirmed that time (--max-jump); it was left out"
             )),
             DeadLetter::TooLarge { source, record, bytes } => super::say(&format!(
-                "{source}: record {record} takes {bytes} bytes, more than fits; it was \
-                 left out"
+                "{source}: record {record} (malformed ones not counted) takes {bytes} bytes, more \
+                 than fits; it was left out"
             )),
             _ => {}
         }

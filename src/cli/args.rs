@@ -62,11 +62,15 @@ results; a name that holds spaces stands in double quotes.
   min(x), max(x)
   first(x), last(x)          in event time; also called first_value, last_value
   variance(x), stddev(x)     of a sample; also called var, var_samp and stddev_samp
-  var_pop(x), stddev_pop(x)  of a whole population";
+  var_pop(x), stddev_pop(x)  of a whole population
+
+NaN and inf are values of a column of f64. With NaN, sum, mean, variance and stddev are NaN; min \
+and max are NaN only where there is nothing else. JSON Lines have null for NaN and inf.";
 
 const WHERE_HELP: &str = "\
 Keep only records for which this holds: \"dep_delay > 10 and origin in ('JFK', 'LGA')\". As in \
-SQL, what cannot be told because a cell is empty does not hold.
+SQL, what cannot be told because a cell is empty does not hold; nor does what compares NaN with a \
+number, nor its opposite.
 
   x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
@@ -101,7 +105,11 @@ pub(crate) struct Agg {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// The column of event time.
+    /// The column of event time, such as 2013-01-01 05:17:00.
+    ///
+    /// With Z or +02:00 behind it if it is not UTC, with T for the space, with up to nine digits of
+    /// a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
+    /// 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
 
@@ -180,7 +188,8 @@ pub(crate) struct Agg {
     pub(crate) output: Destination,
 
     /// Write late records, as they were read, to this file; '-' is standard output, where results
-    /// go elsewhere.
+    /// go elsewhere. One header stands above all of them, so CSV files must have the same columns
+    /// in the same order.
     #[arg(long, value_name = "FILE", value_parser = destination())]
     pub(crate) late: Option<Destination>,
 
@@ -195,7 +204,8 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
     pub(crate) snapshot_every: Option<u64>,
 
-    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell.
+    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell. Only
+    /// f64 takes NaN and inf.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,
 

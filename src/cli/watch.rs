@@ -113,7 +113,13 @@ impl Watch {
                 super::counted(metrics.partly_late(), "record")
             ));
         }
-        if metrics.malformed() > 0 {
+        if metrics.malformed() > 0 && metrics.malformed() == metrics.records_in() {
+            super::say(&format!(
+                "warning: there is no result, for all that was read is malformed: {} (the first \
+                 are told above; --strict stops at the first)",
+                super::counted(metrics.malformed(), "record")
+            ));
+        } else if metrics.malformed() > 0 {
             super::say(&format!(
                 "warning: {} left out (--strict stops at the first)",
                 super::counted(metrics.malformed(), "malformed record")

@@ -56,7 +56,7 @@ pub enum DeadLetter {
     TooLarge {
         /// The source.
         source: String,
-        /// Its number among the source's records, from 1.
+        /// Its number among the records that the source could read, from 1.
         record: u64,
         /// Its length.
         bytes: usize,
@@ -497,8 +497,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     fn note_filled(&mut self, filled: Filled) {
         match filled {
             Filled::Jump => self.hold_out(),
-            Filled::TooLarge(bytes) => {
-                let record = self.position;
+            Filled::TooLarge { record, bytes } => {
                 self.tell(|source| DeadLetter::TooLarge { source, record, bytes });
             }
             Filled::Cut | Filled::Spent | Filled::NoRoom | Filled::Enough => {}
@@ -533,8 +532,7 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         self.schema.lay(row, self.schema.heap(batch), &mut words, &mut tail);
         let nanos = self.schema.event_time(row).as_nanos();
         self.next += 1;
-        // All rows of the batch in hand count as read.
-        let record = self.tally.read - (self.rows - self.next) as u64;
+        let record = number(self.tally.read, self.rows, self.next);
         let held = Held::new(record, nanos, &words, &tail);
         self.meter.held.add(1);
         let Some(gate) = &mut self.gate else { return };
@@ -567,7 +565,14 @@ enum Filled {
     /// The row in hand is a jump.
     Jump,
     /// The row in hand, of so many bytes, fits no frame; it is passed over.
-    TooLarge(usize),
+    TooLarge { record: u64, bytes: usize },
+}
+
+/// The number, from 1, of the record before row `next` of a batch of `rows`. All of the batch in
+/// hand count as `read`.
+#[inline]
+const fn number(read: u64, rows: usize, next: usize) -> u64 {
+    read - (rows - next) as u64
 }
 
 /// Rows of a batch, and the few that were held out.
@@ -647,7 +652,8 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
             if self.schema.event_time(row).as_nanos() > jump_limit {
                 return Filled::Jump;
             }
-            match self.place::<HOT, D>(to, row, heap) {
+            let (read, behind) = (self.tally.read, *next + 1);
+            match self.place::<HOT, D>(to, row, heap, || number(read, rows, behind)) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     *next += 1;
@@ -665,7 +671,8 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         admitted: &mut VecDeque<Held>,
     ) -> Filled {
         while let Some(held) = admitted.front() {
-            match self.place::<COLD, D>(to, self.schema.view(&held.words), &held.heap) {
+            let row = self.schema.view(&held.words);
+            match self.place::<COLD, D>(to, row, &held.heap, || held.record) {
                 Some(Filled::NoRoom) => return Filled::NoRoom,
                 Some(filled) => {
                     admitted.pop_front();
@@ -677,7 +684,7 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         Filled::Spent
     }
 
-    /// One row through the stages to where it goes, then the watermark.
+    /// One row through the stages to where it goes, then the watermark. `record` says its number.
     ///
     /// `PATH` makes the code of the hot loop its own, so that all of it is compiled in place.
     #[inline(always)]
@@ -686,12 +693,13 @@ impl<S: Schema, P: Stage<S>> Hand<'_, S, P> {
         to: &mut D,
         row: &S::Row,
         heap: &[u8],
+        record: impl FnOnce() -> u64,
     ) -> Option<Filled> {
         let bytes = self.schema.tail_bytes(row) + self.schema.stride_words() * 8;
         if bytes > RECORD_BYTES_MAX {
             *self.position += 1;
             self.tally.dead += 1;
-            return Some(Filled::TooLarge(bytes));
+            return Some(Filled::TooLarge { record: record(), bytes });
         }
         let stamp = Stamp {
             sequence: SourceSequence::new(self.partition, *self.position),

@@ -86,6 +86,19 @@ pub(crate) enum Step {
     More,
 }
 
+impl Step {
+    /// Bytes that it took, which are consumed before the next one.
+    #[inline]
+    pub(crate) const fn length(&self) -> usize {
+        match self {
+            Self::Record { length, .. }
+            | Self::Blank { length, .. }
+            | Self::Refused { length, .. } => *length,
+            Self::Unusable(_) | Self::More => 0,
+        }
+    }
+}
+
 /// Where something lies in a record: lines below the record's first, and the byte within its line,
 /// counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,4 +143,10 @@ pub(crate) trait Records: Send {
 
     /// The names of all columns that were seen, for a message.
     fn column_names(&self) -> Vec<String>;
+
+    /// Whether these are all names that there were so far.
+    fn has_all_names(&self) -> bool;
+
+    /// All cells that a record has, needed or not, each with its column's name. Slow.
+    fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)>;
 }

@@ -7,9 +7,11 @@
 //!
 //! A quote that is opened and not closed would swallow what follows. So a record that ends nowhere
 //! within the limit, or that spans lines and has the wrong number of fields, costs its first line
-//! alone: reading goes on with the next.
+//! alone: reading goes on with the next. What was found out of the bytes behind it is kept, so that
+//! no byte is looked at more than a few times, however many such records there are.
 
 mod header;
+mod outline;
 mod quoted;
 
 pub(crate) use header::Header;
@@ -63,30 +65,48 @@ impl CsvRecords {
         })
     }
 
-    /// A record without quotes: everything up to the end of the line.
+    /// A record without quotes: everything up to the end of the line. `None` when a record with
+    /// quotes begins.
     #[inline]
-    fn next_line(&mut self, bytes: &[u8], ended: bool, scanned: usize) -> Step {
+    fn next_line(&mut self, bytes: &[u8], ended: bool, scanned: usize) -> Option<Step> {
         let found = memchr3(b'\n', b'\r', b'"', &bytes[scanned..]).map(|at| at + scanned);
         let end = found.unwrap_or(bytes.len());
         if end > limits::LINE_BYTES_MAX {
-            return self.skip_line(end, limits::LINE_BYTES_MAX, Fault::TooLong);
+            return Some(self.skip_line(end, limits::LINE_BYTES_MAX, Fault::TooLong));
         }
         let length = match found.map(|at| bytes[at]) {
             Some(b'\n') => end + 1,
-            Some(b'"') => return self.begin_quoted(bytes, ended),
+            Some(b'"') => {
+                self.state = State::Quoted;
+                self.quoted.begin();
+                return None;
+            }
             Some(_) => match bytes.get(end + 1) {
                 Some(b'\n') => end + 2,
-                None if !ended => return self.wait(end),
+                None if !ended => return Some(self.wait(end)),
                 _ => end + 1,
             },
             None if ended && end != 0 => end,
-            None => return self.wait(end),
+            None => return Some(self.wait(end)),
         };
         self.state = START;
         if end == 0 {
-            return Step::Blank { length, lines: 1 };
+            return Some(Step::Blank { length, lines: 1 });
         }
-        self.split(&bytes[..end], length)
+        Some(self.split(&bytes[..end], length))
+    }
+
+    /// A step with quotes, or where something is known of the bytes ahead.
+    #[inline(never)]
+    fn next_slowly(&mut self, bytes: &[u8], ended: bool) -> Step {
+        let step = match self.state {
+            State::Line { scanned } => self.next_line(bytes, ended, scanned),
+            State::Quoted => None,
+            State::Skipping => Some(self.skip(bytes)),
+        };
+        let step = step.unwrap_or_else(|| self.next_quoted(bytes, ended));
+        self.quoted.pass(bytes, step.length());
+        step
     }
 
     const fn wait(&mut self, scanned: usize) -> Step {
@@ -118,42 +138,37 @@ impl CsvRecords {
         Step::Blank { length, lines }
     }
 
-    fn begin_quoted(&mut self, bytes: &[u8], ended: bool) -> Step {
-        self.state = State::Quoted;
-        self.quoted.begin();
-        self.next_quoted(bytes, ended)
-    }
-
     fn next_quoted(&mut self, bytes: &[u8], ended: bool) -> Step {
         match self.quoted.next(bytes, ended) {
             QuotedStep::More => Step::More,
             QuotedStep::Endless(fault) => self.refuse_first_line(bytes, ended, fault),
-            QuotedStep::Record { length, text, lines } => {
+            QuotedStep::Record { length, text, fields } => {
                 self.state = START;
-                self.take_quoted(&bytes[..text], length, lines)
+                self.take_quoted(&bytes[..text], length, fields)
             }
         }
     }
 
-    fn take_quoted(&mut self, record: &[u8], length: usize, lines: u64) -> Step {
+    fn take_quoted(&mut self, record: &[u8], length: usize, found: usize) -> Step {
+        let lines = |record| memchr_iter(b'\n', record).count() as u64 + 1;
         let Some(layout) = &self.layout else {
-            return self.take_header(record, length, lines);
+            return self.take_header(record, length, lines(record));
         };
-        let (expected, found) = (layout.width(), self.quoted.fields());
-        let text = record.len();
+        let (expected, text) = (layout.width(), record.len());
         if expected != found {
             let delimiter = self.header.delimiter();
             let fault = Fault::Fields { expected, found, delimiter };
             if memchr(b'\n', record).is_some() {
                 return self.refuse_first_line(record, true, fault);
             }
-            return Step::Refused { length, text, lines, fault };
+            return Step::Refused { length, text, lines: 1, fault };
         }
+        self.quoted.finish(record, found);
         self.is_quoted = true;
         for (slot, span) in self.spans.iter_mut().enumerate() {
             *span = self.quoted.span(layout.column_of(slot));
         }
-        Step::Record { length, text, lines }
+        Step::Record { length, text, lines: lines(record) }
     }
 
     /// Refuses the record under way, and goes on behind its first line.
@@ -199,11 +214,13 @@ impl CsvRecords {
 impl Records for CsvRecords {
     #[inline]
     fn next(&mut self, bytes: &[u8], ended: bool) -> Step {
-        match self.state {
-            State::Line { scanned } => self.next_line(bytes, ended, scanned),
-            State::Quoted => self.next_quoted(bytes, ended),
-            State::Skipping => self.skip(bytes),
+        if let State::Line { scanned } = self.state
+            && !self.quoted.knows_ahead()
+            && let Some(step) = self.next_line(bytes, ended, scanned)
+        {
+            return step;
         }
+        self.next_slowly(bytes, ended)
     }
 
     fn begin_anew(&mut self) {
@@ -262,6 +279,15 @@ impl Records for CsvRecords {
 
     fn column_names(&self) -> Vec<String> {
         self.header.names().to_vec()
+    }
+
+    fn has_all_names(&self) -> bool {
+        self.knows_columns()
+    }
+
+    fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let cells = header::fields(record, self.header.delimiter()).map(|field| field.text);
+        self.header.names().iter().cloned().zip(cells).collect()
     }
 }
 

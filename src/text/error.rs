@@ -56,9 +56,8 @@ pub enum OpenError {
     NoText(String),
     /// A column that must hold numbers holds none.
     #[error(
-        "{name}:{line}:{at}: column '{column}' holds text, here '{found}', and {asked_by} needs \
-         numbers; of text there is count({column}); if numbers follow further on, say \
-         --type {column}=f64, and each text counts as malformed"
+        "{name}:{line}:{at}: column '{column}' holds {holds}, here {found}, and {asked_by} needs \
+         numbers; {}", holds.advice(column, found)
     )]
     NotNumeric {
         /// The input.
@@ -71,8 +70,31 @@ pub enum OpenError {
         column: String,
         /// What needs the numbers.
         asked_by: String,
-        /// The first cell that is none, escaped and shortened.
+        /// What it holds instead.
+        holds: NoNumbers,
+        /// The first cell that is no number, in quotes, escaped and shortened.
         found: String,
+    },
+    /// No time of the first records can be read: the column holds something else.
+    #[error("{0}")]
+    NoTimes(String),
+    /// With [`ReadPlan::keep_text`](super::ReadPlan::keep_text), two inputs name other columns.
+    #[error(
+        "{name}:1: field {field} of the header is {found}, and {expected} in {other}; late records \
+         of all files stand under one header, so give the files the same columns in the same \
+         order, or read each in a run of its own"
+    )]
+    OtherHeader {
+        /// The input.
+        name: String,
+        /// The one before it.
+        other: String,
+        /// The first field that differs, counted from 1.
+        field: usize,
+        /// What stands there, in quotes.
+        found: String,
+        /// What stands there in the one before it.
+        expected: String,
     },
     /// No time of the first records can be read, and a unit of time is why.
     #[error("{0}")]
@@ -83,6 +105,45 @@ pub enum OpenError {
     /// The plan contradicts itself.
     #[error("{0}")]
     Plan(String),
+}
+
+/// What a column holds, as far as was seen, that holds no numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoNumbers {
+    /// Dates, perhaps with times of day.
+    Times,
+    /// One and the same text, which may stand for no value.
+    OneText,
+    /// Texts.
+    Texts,
+}
+
+impl NoNumbers {
+    /// What can be done with such a column; `found` is a cell of it.
+    fn advice(self, column: &str, found: &str) -> String {
+        match self {
+            Self::Times => format!(
+                "of times there is count({column}); to compute with them, have a column of numbers \
+                 beside it, of seconds since 1970 say"
+            ),
+            Self::OneText => format!(
+                "of text there is count({column}); if numbers follow further on, say \
+                 --type {column}=f64, and each {found} counts as malformed"
+            ),
+            Self::Texts => {
+                format!("of text there is count({column}), and --key {column} groups by it")
+            }
+        }
+    }
+}
+
+impl fmt::Display for NoNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Times => "times",
+            Self::OneText | Self::Texts => "text",
+        })
+    }
 }
 
 /// Whose fault an [`OpenError`] is, for an exit code.
@@ -101,10 +162,13 @@ impl OpenError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Io { .. } => ErrorClass::Io,
-            Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) => ErrorClass::Data,
+            Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) | Self::NoTimes(_) => {
+                ErrorClass::Data
+            }
             Self::UnknownColumn(_)
             | Self::DuplicateColumn { .. }
             | Self::Format { .. }
+            | Self::OtherHeader { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
             | Self::Plan(_) => ErrorClass::Usage,

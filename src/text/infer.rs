@@ -5,11 +5,12 @@
 use super::bytes::{ByteInput, Chunk, wait_readable};
 use super::cells::{Place, Records, Step};
 use super::error::OpenError;
-use super::malformed::{CellFault, Fault, Malformed, quoted};
-use super::number::{Shape, read_shape};
+use super::guess::Guesses;
+use super::malformed::{CellFault, Fault, Malformed};
+use super::number::{Shape, read_f64, read_shape};
 use super::plan::Notice;
 use super::rows::{Observer, RowPlan};
-use super::timestamp::TimestampReader;
+use super::timestamp::{TimeUnit, TimestampReader};
 use crate::limits;
 use crate::source::SourceError;
 use std::time::{Duration, Instant};
@@ -24,8 +25,23 @@ const LOOK_BYTES_MAX: usize = 8 << 20;
 pub(crate) struct Seen {
     pub(crate) integers: u64,
     pub(crate) fractions: u64,
-    /// The first cell that is no number: where it is and what it holds, for a message.
-    pub(crate) text: Option<(Place, String)>,
+    /// Words for floats that are no numbers, such as NaN.
+    pub(crate) words: u64,
+    /// The cells that are neither, if there are any.
+    pub(crate) text: Option<SeenText>,
+}
+
+/// What was seen of the cells of a column that are no numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenText {
+    /// Where the first is.
+    pub(crate) place: Place,
+    /// What it holds.
+    pub(crate) first: Vec<u8>,
+    /// All of them are times.
+    pub(crate) are_times: bool,
+    /// All of them are the same.
+    pub(crate) are_one: bool,
 }
 
 /// What is to be looked at.
@@ -42,8 +58,20 @@ pub(crate) struct Wanted<'a> {
 #[derive(Debug, Default)]
 struct TimesSeen {
     readable: bool,
+    /// The first that cannot be read.
+    first: Option<Malformed>,
     /// The first that another unit would mend.
     mistake: Option<Malformed>,
+    guesses: Guesses,
+}
+
+/// That no time of an input's first records can be read.
+#[derive(Debug)]
+pub(crate) enum NoTimes {
+    /// Another unit would mend it.
+    Unit(Malformed),
+    /// The column holds something else: its first value, and what to say instead.
+    Column(Malformed, String),
 }
 
 /// What was seen of one input.
@@ -51,13 +79,17 @@ struct TimesSeen {
 pub(crate) struct FirstLook {
     /// Column by column, in the order of the slots asked for.
     pub(crate) seen: Vec<Seen>,
-    /// A time that another unit would mend, when none could be read.
-    pub(crate) unit_mistake: Option<Malformed>,
+    /// There are values for times, and none could be read.
+    pub(crate) no_times: Option<NoTimes>,
     pub(crate) records: usize,
+    /// These records are all that the input has.
+    pub(crate) is_whole: bool,
     pub(crate) header: Option<Vec<u8>>,
     pub(crate) knows_columns: bool,
     /// The columns' names, as far as they were seen.
     pub(crate) names: Vec<String>,
+    /// Whether these are all names that there were.
+    pub(crate) has_all_names: bool,
     /// Slots whose column never turned up.
     pub(crate) missing: Vec<usize>,
 }
@@ -72,7 +104,7 @@ pub(crate) fn look<R: Records>(
     let mut ahead = records.look_ahead();
     let mut seen = vec![Seen::default(); wanted.columns.len()];
     let mut times = TimesSeen::default();
-    let (mut at, mut line, mut found) = (0, 1_u64, 0);
+    let (mut at, mut line, mut found, mut is_whole) = (0, 1_u64, 0, false);
     let records_max = wanted.records;
     let enough = |ahead: &R, found: usize| ahead.knows_columns() && found >= records_max;
     while !enough(&ahead, found) && at < LOOK_BYTES_MAX {
@@ -89,12 +121,18 @@ pub(crate) fn look<R: Records>(
                 for (slot, seen) in wanted.columns.iter().zip(&mut seen) {
                     note(seen, cells.get(*slot), || place(*slot));
                 }
-                times.note(wanted, input.name(), cells.get(wanted.rows.time), place);
+                let time = cells.get(wanted.rows.time);
+                if times.note(wanted, input.name(), time, place) && times.guesses.is_open() {
+                    times.guesses.note(ahead.named_cells(record));
+                }
                 (length, lines)
             }
             Step::Blank { length, lines } | Step::Refused { length, lines, .. } => (length, lines),
             Step::Unusable(error) => return Err(*error),
-            Step::More if input.has_ended() => break,
+            Step::More if input.has_ended() => {
+                is_whole = true;
+                break;
+            }
             Step::More => {
                 if !wait_for_more(input, observer)? {
                     break;
@@ -108,38 +146,52 @@ pub(crate) fn look<R: Records>(
     let missing = (0..wanted.rows.slots.len()).filter(|slot| !ahead.has_seen(*slot)).collect();
     Ok(FirstLook {
         seen,
-        unit_mistake: times.mistake.filter(|_| !times.readable),
+        no_times: times.none_readable(wanted.reader.unit()),
         records: found,
+        is_whole,
         header: ahead.header().map(<[u8]>::to_vec),
         knows_columns: ahead.knows_columns(),
         names: ahead.column_names(),
+        has_all_names: ahead.has_all_names(),
         missing,
     })
 }
 
 impl TimesSeen {
-    /// Looks at the time of one record.
+    /// Looks at the time of one record. Whether it cannot be read, as none before it could.
     fn note(
         &mut self,
         wanted: &mut Wanted<'_>,
         name: &str,
         cell: Option<&[u8]>,
         place: impl Fn(usize) -> Place,
-    ) {
+    ) -> bool {
         let Some(cell) = cell.filter(|cell| !self.readable && !cell.is_empty()) else {
-            return;
+            return false;
         };
         let Err(error) = wanted.reader.read(cell) else {
             self.readable = true;
-            return;
+            return false;
         };
         let slot = wanted.rows.time;
         let fault = Fault::Cell { slot, fault: CellFault::Time(error) };
-        if self.mistake.is_none() && fault.is_of_unit(cell) {
+        let is_mistake = self.mistake.is_none() && fault.is_of_unit(cell);
+        if is_mistake || self.first.is_none() {
             let Place { lines_below: line, column } = place(slot);
             let problem = fault.describe(&wanted.rows.slots[slot].name, cell);
-            self.mistake = Some(Malformed { source: name.to_owned(), line, column, problem });
+            let malformed = Malformed { source: name.to_owned(), line, column, problem };
+            if is_mistake {
+                self.mistake = Some(malformed.clone());
+            }
+            self.first.get_or_insert(malformed);
         }
+        true
+    }
+
+    fn none_readable(self, unit: Option<TimeUnit>) -> Option<NoTimes> {
+        let Self { readable: false, first, mistake, guesses } = self else { return None };
+        let column = |first| NoTimes::Column(first, guesses.mend(unit));
+        mistake.map(NoTimes::Unit).or_else(|| first.map(column))
     }
 }
 
@@ -150,8 +202,17 @@ fn note(seen: &mut Seen, cell: Option<&[u8]>, place: impl Fn() -> Place) {
     match read_shape(cell) {
         Some(Shape::Integer) => seen.integers += 1,
         Some(Shape::Fraction) => seen.fractions += 1,
-        None if seen.text.is_none() => seen.text = Some((place(), quoted(cell))),
-        None => {}
+        None if read_f64(cell).is_ok() => seen.words += 1,
+        None => {
+            let text = seen.text.get_or_insert_with(|| SeenText {
+                place: place(),
+                first: cell.to_owned(),
+                are_times: true,
+                are_one: true,
+            });
+            text.are_times &= TimestampReader::new(None).read(cell).is_ok();
+            text.are_one &= text.first == cell;
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::plan::Slot;
 use crate::limits;
 use memchr::memchr;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
@@ -293,6 +294,21 @@ impl Records for JsonRecords {
 
     fn column_names(&self) -> Vec<String> {
         self.seen.as_ref().map_or_else(Vec::new, |seen| seen.names.clone())
+    }
+
+    fn has_all_names(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.names.len() < LISTED_MAX)
+    }
+
+    fn named_cells(&self, record: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_slice(record).unwrap_or_default();
+        let text = |value| match value {
+            Value::String(text) => Some(text.into_bytes()),
+            Value::Number(number) => Some(number.to_string().into_bytes()),
+            _ => None,
+        };
+        object.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod cells;
 mod csv;
 mod delimiter;
 mod error;
+mod guess;
 mod infer;
 mod jsonl;
 mod kind;
@@ -25,7 +26,7 @@ mod value;
 
 pub use bytes::{Chunk, ChunkSource};
 pub use delimiter::{Delimiter, ParseDelimiterError};
-pub use error::{ErrorClass, OpenError, UnknownColumn};
+pub use error::{ErrorClass, NoNumbers, OpenError, UnknownColumn};
 pub use kind::{ColumnKind, NumberKind};
 pub use malformed::Malformed;
 pub use open::{Input, Opened, open};

@@ -5,10 +5,11 @@
 use super::bytes::{ByteInput, ChunkSource};
 use super::cells::Records;
 use super::csv::{CsvRecords, Header};
-use super::error::{OpenError, UnknownColumn};
-use super::infer::{FirstLook, Wanted, look, records_needed};
+use super::error::{NoNumbers, OpenError, UnknownColumn};
+use super::infer::{FirstLook, NoTimes, SeenText, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
+use super::malformed::quoted;
 use super::plan::{
     DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots,
 };
@@ -49,7 +50,8 @@ pub struct Opened {
     pub schema: Columns,
     /// What the columns of the plan's inputs hold, in their order.
     pub kinds: Vec<ColumnKind>,
-    /// The first input's header line, when it has one.
+    /// The first input's header line, when it has one. With [`ReadPlan::keep_text`] it names the
+    /// columns of all.
     pub header: Option<Vec<u8>>,
 }
 
@@ -170,6 +172,10 @@ impl Opening<'_> {
             looks.push((input.name().to_owned(), first));
             opened.push((input, records));
         }
+        self.check_types(&looks)?;
+        if self.plan.keep_text {
+            self.check_headers(&looks)?;
+        }
         let kinds: Result<Vec<ColumnKind>, OpenError> =
             (0..self.plan.inputs.len()).map(|at| self.kind(at, &looks)).collect();
         let kinds = kinds?;
@@ -194,9 +200,16 @@ impl Opening<'_> {
                 problem: "the input is empty; its first line should name the columns".to_owned(),
             });
         }
-        if let Some(mistake) = &first.unit_mistake {
-            let text = none_readable(mistake, first.records as u64);
-            return Err(OpenError::TimeUnit(text));
+        let records = first.records as u64;
+        match &first.no_times {
+            Some(NoTimes::Unit(mistake)) => {
+                return Err(OpenError::TimeUnit(none_readable(mistake, records)));
+            }
+            Some(NoTimes::Column(value, mend)) => {
+                let text = none_readable(value, records);
+                return Err(OpenError::NoTimes(format!("{text}; {mend}")));
+            }
+            None => {}
         }
         // What was declared is known to come, if only later.
         let slots = first.missing.iter().map(|slot| &self.rows.slots[*slot]);
@@ -207,8 +220,64 @@ impl Opening<'_> {
         Err(UnknownColumn::of(slot, input.name().to_owned(), first.names.clone()).into())
     }
 
+    /// Whether the columns whose types were declared are there, those too that nothing needs: a
+    /// name that is off by a letter declares nothing.
+    fn check_types(&self, looks: &[Look]) -> Result<(), OpenError> {
+        let is_needed = |name: &String| self.rows.slots.iter().any(|slot| slot.name == *name);
+        let may_come = |name: &String| {
+            let mut looks = looks.iter();
+            looks.any(|(_, first)| {
+                let is_known = first.has_all_names && !first.names.is_empty();
+                !is_known || first.names.contains(name)
+            })
+        };
+        let mut declared = self.plan.types.iter().map(|(name, _)| name);
+        let unknown = declared.find(|name| !is_needed(name) && !may_come(name));
+        let (Some(column), Some((name, first))) = (unknown, looks.first()) else { return Ok(()) };
+        Err(OpenError::UnknownColumn(UnknownColumn {
+            name: if first.header.is_some() { format!("{name}:1") } else { name.clone() },
+            column: column.clone(),
+            asked_by: "--type".to_owned(),
+            as_text: None,
+            columns: first.names.clone(),
+        }))
+    }
+
+    /// Whether the header of the first input is that of all.
+    fn check_headers(&self, looks: &[Look]) -> Result<(), OpenError> {
+        let in_file = self.plan.header == HeaderMode::FirstRecord;
+        if self.plan.format != InputFormat::Csv || !in_file {
+            return Ok(());
+        }
+        for pair in looks.windows(2) {
+            let [(other, expected), (name, found)] = pair else { continue };
+            if let Some((name, _)) = pair.iter().find(|(_, first)| !first.knows_columns) {
+                return Err(OpenError::Plan(format!(
+                    "{name} does not name its columns yet, and late records of several files need \
+                     the same ones in all; begin once its first line is there, or read it in a \
+                     run of its own"
+                )));
+            }
+            let (expected, found) = (&expected.names, &found.names);
+            let length = expected.len().max(found.len());
+            if let Some(at) = (0..length).find(|at| expected.get(*at) != found.get(*at)) {
+                let shown = |names: &[String]| {
+                    names.get(at).map_or("missing".to_owned(), |name| quoted(name.as_bytes()))
+                };
+                return Err(OpenError::OtherHeader {
+                    name: name.clone(),
+                    other: other.clone(),
+                    field: at + 1,
+                    found: shown(found),
+                    expected: shown(expected),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// What the column of one of the plan's inputs holds.
-    fn kind(&self, at: usize, looks: &[(String, FirstLook)]) -> Result<ColumnKind, OpenError> {
+    fn kind(&self, at: usize, looks: &[Look]) -> Result<ColumnKind, OpenError> {
         let input = &self.plan.inputs[at];
         if !input.numeric {
             return Ok(ColumnKind::Presence);
@@ -225,23 +294,45 @@ impl Opening<'_> {
             }
             None => {}
         }
-        let seen = || looks.iter().map(|(name, first)| (name, &first.seen[at]));
-        if seen().any(|(_, seen)| seen.fractions > 0) {
+        let seen = || looks.iter().map(|(_, first)| &first.seen[at]);
+        let (integers, words) = (seen().any(|s| s.integers > 0), seen().any(|s| s.words > 0));
+        if seen().any(|seen| seen.fractions > 0) {
             return Ok(ColumnKind::Number(NumberKind::F64));
         }
-        let text = seen().find_map(|(name, seen)| Some((name, seen.text.as_ref()?)));
-        match text {
-            Some((name, (place, found))) if seen().all(|(_, seen)| seen.integers == 0) => {
-                Err(OpenError::NotNumeric {
-                    name: name.clone(),
-                    line: place.lines_below,
-                    at: place.column,
-                    column: input.name.clone(),
-                    asked_by: input.asked_by.clone(),
-                    found: found.trim_matches('\'').to_owned(),
-                })
+        if !integers {
+            let texts =
+                looks.iter().filter_map(|look| Some((look, look.1.seen[at].text.as_ref()?)));
+            let texts: Vec<(&Look, &SeenText)> = texts.collect();
+            if let Some(error) = not_numeric(input, &texts) {
+                return Err(error);
             }
-            _ => Ok(ColumnKind::Number(NumberKind::I64)),
         }
+        // Beside integers, a word such as NaN is malformed, and that tells of --type.
+        Ok(ColumnKind::Number(if words && !integers { NumberKind::F64 } else { NumberKind::I64 }))
     }
+}
+
+/// What was seen of an input of this name.
+type Look = (String, FirstLook);
+
+/// That numbers are needed where the first records of all inputs hold none but texts, if they do.
+fn not_numeric(input: &InputColumn, texts: &[(&Look, &SeenText)]) -> Option<OpenError> {
+    let ((name, _), first) = texts.first()?;
+    let are_times = texts.iter().all(|(_, text)| text.are_times);
+    let are_one = texts.iter().all(|(_, text)| text.are_one && text.first == first.first);
+    let is_whole = texts.iter().all(|((_, first), _)| first.is_whole);
+    let holds = match are_times {
+        true => NoNumbers::Times,
+        false if are_one && !is_whole => NoNumbers::OneText,
+        false => NoNumbers::Texts,
+    };
+    Some(OpenError::NotNumeric {
+        name: name.clone(),
+        line: first.place.lines_below,
+        at: first.place.column,
+        column: input.name.clone(),
+        asked_by: input.asked_by.clone(),
+        holds,
+        found: quoted(&first.first),
+    })
 }

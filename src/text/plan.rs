@@ -69,7 +69,8 @@ pub struct ReadPlan {
     pub filter: Option<String>,
     /// Whether a malformed record is an error.
     pub strict: bool,
-    /// Whether each record's text goes along with its row.
+    /// Whether each record's text goes along with its row. All inputs that name their columns must
+    /// then name the same ones in the same order, so that one header is right for all texts.
     pub keep_text: bool,
     /// What the end of a file means.
     pub follow: Follow,

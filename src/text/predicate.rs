@@ -3,7 +3,8 @@
 //!
 //! `sqlparser` reads the text; here it becomes a small tree over slots. A column compared with a
 //! number is compared as a number, with a string as text (the time column as a time), two columns
-//! as numbers where both cells are numbers and as text elsewhere.
+//! as numbers where both cells are numbers and as text elsewhere. A comparison with NaN is unknown,
+//! as one with a null is.
 //!
 //! Uses `limits`.
 
@@ -443,7 +444,7 @@ fn text<'a>(cells: &Cells<'a>, slot: usize) -> Result<Option<&'a str>, (usize, C
     }
 }
 
-/// How two operands are ordered; `None` when one of them is null.
+/// How two operands are ordered; `None` when one of them is null or NaN.
 fn compare(
     left: &Operand,
     right: &Operand,
@@ -573,6 +574,30 @@ mod tests {
         ] {
             assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
         }
+    }
+
+    #[test]
+    fn what_is_compared_with_nan_is_unknown_and_infinities_are_the_ends() {
+        for nan in ["NaN", "nan", "-nan"] {
+            for (filter, expected) in [
+                ("n = 1", false),
+                ("n <> 1", false),
+                ("not (n > 1)", false),
+                ("n not in (1)", false),
+                ("n not between 1 and 2", false),
+                ("n = n", false),
+                ("n is null", false),
+                ("n is not null", true),
+                ("n > 1 or s = 'JFK'", true),
+            ] {
+                assert_eq!(keeps(filter, [nan, "JFK", ""]), Ok(expected), "{nan}: {filter}");
+            }
+        }
+        for (filter, expected) in [("n > 1e308", true), ("n < 0", false), ("n = n", true)] {
+            assert_eq!(keeps(filter, ["inf", "", ""]), Ok(expected), "{filter}");
+        }
+        assert_eq!(keeps("n < -1e308", ["-Infinity", "", ""]), Ok(true));
+        assert_eq!(keeps("n <> 'NaN'", ["NaN", "", ""]), Ok(false), "a text, as it is written");
     }
 
     #[test]

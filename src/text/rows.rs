@@ -21,6 +21,10 @@ use std::sync::Arc;
 /// Bytes of keys and texts after which a batch is handed over.
 const BATCH_HEAP_BYTES: usize = 1 << 20;
 
+/// Bytes of text after which a poll ends, so that it is short whatever the records are. What is
+/// looked at beyond them, for where a record ends, is bounded by the longest record.
+const POLL_BYTES: usize = limits::LINE_BYTES_MAX;
+
 /// Chunks read in one poll that finds no rows in them: a line beyond all bounds is skipped in
 /// bounded steps.
 const READS_PER_POLL: u32 = 8;
@@ -65,34 +69,35 @@ pub(crate) struct TextSource<R> {
     observer: Observer,
 }
 
-/// Whether the times of an input can be read at all. When none can, for want of a unit say, that
-/// is one error and not as many as there are records.
+/// Whether the times of an input can be read at all. When none can, for want of a unit or because
+/// the column holds something else, that is one error and not as many as there are records.
 #[derive(Debug, Default)]
 struct Times {
     /// One could.
     readable: bool,
     /// Records whose time could not be read.
     unread: u64,
-    /// The first that another `--time-unit` would mend.
+    /// The first of these that is a value, and the first that another `--time-unit` would mend.
+    first: Option<String>,
     mistake: Option<String>,
 }
 
 impl Times {
-    /// Fails when another `--time-unit` is needed.
+    /// Fails when there were values and none of them is a time.
     fn check(&self) -> Result<(), SourceError> {
-        match &self.mistake {
-            Some(mistake) if !self.readable => {
-                Err(SourceError::Data(none_readable(mistake, self.unread)))
+        match self.mistake.as_ref().or(self.first.as_ref()) {
+            Some(value) if !self.readable => {
+                Err(SourceError::Data(none_readable(value, self.unread)))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Says of a mistake that all records have it.
-pub(crate) fn none_readable(mistake: &impl fmt::Display, records: u64) -> String {
+/// Says of a time that cannot be read that all records are so.
+pub(crate) fn none_readable(value: &impl fmt::Display, records: u64) -> String {
     let plural = if records == 1 { "" } else { "s" };
-    format!("{mistake}; of the first {records} record{plural} no time can be read")
+    format!("{value}; of the first {records} record{plural} no time can be read")
 }
 
 impl<R: Records> TextSource<R> {
@@ -127,7 +132,8 @@ impl<R: Records> TextSource<R> {
         self.malformed += 1;
         let told = self.malformed <= limits::MALFORMED_REPORTED as u64;
         let unread = self.times_unread(fault);
-        let looks = unread && self.times.mistake.is_none();
+        let is_value = matches!(fault, Fault::Cell { fault: CellFault::Time(_), .. });
+        let looks = unread && is_value && self.times.mistake.is_none();
         if !(told || looks || self.plan.strict) {
             return self.check_times(unread);
         }
@@ -149,8 +155,11 @@ impl<R: Records> TextSource<R> {
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
         }
-        if looks && fault.is_of_unit(cell) {
-            self.times.mistake = Some(malformed.to_string());
+        if looks {
+            let of_unit = fault.is_of_unit(cell);
+            let times = &mut self.times;
+            let value = if of_unit { &mut times.mistake } else { &mut times.first };
+            value.get_or_insert_with(|| malformed.to_string());
         }
         if told {
             (self.observer)(Notice::Malformed(malformed));
@@ -198,9 +207,9 @@ impl<R: Records> TextSource<R> {
         Ok(anew)
     }
 
-    /// One step. `None` when more bytes are needed.
+    /// One step: how many bytes it took. `None` when more bytes are needed.
     #[inline]
-    fn step(&mut self) -> Result<Option<()>, SourceError> {
+    fn step(&mut self) -> Result<Option<usize>, SourceError> {
         let step = self.records.next(self.input.available(), self.input.has_ended());
         let (length, lines) = match step {
             Step::Record { length, text, lines } => {
@@ -219,7 +228,7 @@ impl<R: Records> TextSource<R> {
         };
         self.input.consume(length);
         self.line += lines;
-        Ok(Some(()))
+        Ok(Some(length))
     }
 }
 
@@ -324,10 +333,15 @@ impl<R: Records> Source<Columns> for TextSource<R> {
         self.rows.clear();
         // Malformed records make no rows, and a poll is bounded all the same.
         let steps_max = rows_max * 2;
-        let (mut steps, mut reads) = (steps_max, READS_PER_POLL);
-        while self.rows.len() < rows_max && steps != 0 && self.rows.heap_len() < BATCH_HEAP_BYTES {
+        let (mut steps, mut reads, mut bytes) = (steps_max, READS_PER_POLL, 0);
+        while self.rows.len() < rows_max
+            && steps != 0
+            && bytes < POLL_BYTES
+            && self.rows.heap_len() < BATCH_HEAP_BYTES
+        {
             steps -= 1;
-            if self.step()?.is_some() {
+            if let Some(length) = self.step()? {
+                bytes += length;
                 continue;
             }
             if !self.rows.is_empty() {

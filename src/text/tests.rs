@@ -233,6 +233,23 @@ fn a_poll_that_read_but_made_no_row_is_no_idleness() {
 }
 
 #[test]
+fn a_poll_takes_so_many_bytes_at_most() {
+    // Quotes that are never closed, of which each line opens one.
+    let line = format!("a\"b,\"{}\n", "x".repeat(4_000));
+    let text = format!("t,k,v,w\n1,a,5,b\n{}", line.repeat(1_000));
+    let opened = open(&plan(InputFormat::Csv), pieces(text.as_bytes(), &[1 << 20]), |_| {});
+    let mut source = opened.unwrap().sources.into_iter().next().unwrap();
+    let lines_max = crate::limits::LINE_BYTES_MAX.div_ceil(line.len()) as u64;
+    let (mut malformed, mut polled) = (0, Polled::Batch);
+    while polled != Polled::End {
+        polled = source.poll(1_024).unwrap();
+        let before = std::mem::replace(&mut malformed, source.counts().malformed);
+        assert!(malformed - before <= lines_max, "{} in one poll", malformed - before);
+    }
+    assert_eq!(malformed, 1_000);
+}
+
+#[test]
 fn times_of_another_unit_are_one_error_however_the_input_comes() {
     let stamps = "t,k,v,w\nnoon,a,1,b\n2013-01-01 05:17:00,a,1,b\n2013-01-02,a,1,b\n";
     let typed = ReadPlan {

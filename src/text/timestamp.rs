@@ -92,17 +92,14 @@ pub enum ParseTimeError {
 impl ParseTimeError {
     /// The `--time-unit` that would mend it, if one would.
     pub(crate) fn mend(self, text: &[u8]) -> Option<String> {
-        let reads_as = |unit| TimestampReader::new(unit).read(text).ok();
-        let likely = TimeUnit::NAMES.into_iter().find_map(|(name, unit)| {
-            let time = reads_as(Some(unit)).filter(|time| LIKELY.contains(&time.as_nanos()))?;
-            Some((name, time.to_string()))
-        });
-        match (self, likely) {
+        match (self, likely(text)) {
             (Self::NoUnit, Some((name, stamp))) => {
                 Some(format!("say --time-unit {name} if it is {stamp}"))
             }
             (Self::NoUnit, None) => Some("say --time-unit s, ms, us or ns".to_owned()),
-            (Self::NotACount(_), _) => reads_as(None)
+            (Self::NotACount(_), _) => TimestampReader::new(None)
+                .read(text)
+                .ok()
                 .map(|_| "leave --time-unit away: a date with a time of day needs none".to_owned()),
             (Self::OutOfRange, Some((name, stamp))) => {
                 Some(format!("say --time-unit {name} instead if it is {stamp}"))
@@ -115,6 +112,15 @@ impl ParseTimeError {
 /// Times that most data are of, in nanoseconds: from 1990 to 2100. A count in a wrong unit is a
 /// thousand times off, so it is never among them.
 const LIKELY: std::ops::Range<i64> = 631_152_000_000_000_000..4_102_444_800_000_000_000;
+
+/// The unit's name and the time, where a text is a number that counts one to a likely time.
+pub(crate) fn likely(text: &[u8]) -> Option<(&'static str, String)> {
+    TimeUnit::NAMES.into_iter().find_map(|(name, unit)| {
+        let time = TimestampReader::new(Some(unit)).read(text).ok();
+        let time = time.filter(|time| LIKELY.contains(&time.as_nanos()))?;
+        Some((name, time.to_string()))
+    })
+}
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -131,6 +137,11 @@ impl TimestampReader {
     /// A reader of dates with times of day; of numbers when a unit is given.
     pub const fn new(unit: Option<TimeUnit>) -> Self {
         Self { unit, day: *b"1970-01-01", day_seconds: 0 }
+    }
+
+    /// What numbers count, where it reads them.
+    pub(crate) const fn unit(&self) -> Option<TimeUnit> {
+        self.unit
     }
 
     /// Reads one time.
@@ -251,9 +262,19 @@ fn read_any(text: &[u8]) -> Result<EventTime, ParseTimeError> {
         let local = text.parse::<civil::DateTime>()?;
         Offset::UTC.to_timestamp(local)
     });
-    let nanos = timestamp.map_err(|_| ParseTimeError::Malformed)?;
+    let nanos = timestamp.map_err(|_| match is_beyond(text) {
+        true => ParseTimeError::OutOfRange,
+        false => ParseTimeError::Malformed,
+    })?;
     let nanos = i64::try_from(nanos.as_nanosecond()).map_err(|_| ParseTimeError::OutOfRange)?;
     in_range(nanos)
+}
+
+/// Whether a text is a time in a year that no event time reaches: `jiff` knows no instants at the
+/// very end of the year 9999, the usual stand-in for never.
+fn is_beyond(text: &str) -> bool {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text);
+    pieces.is_ok_and(|pieces| !(1677..=2262).contains(&pieces.date().year()))
 }
 
 #[inline]

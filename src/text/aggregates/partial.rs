@@ -13,7 +13,10 @@ pub type ColumnValues<const WORDS: usize> = ArrayVec<Value, WORDS>;
 /// Aggregates over the columns of a [`ColumnRow`], chosen at run time, kept in `WORDS` words.
 ///
 /// All of them skip nulls; of no values at all everything but a count is null, and so is the
-/// variance of a sample of one. Made by [`with_aggregates`](super::with_aggregates).
+/// variance of a sample of one. A NaN is a value: it is counted, and a sum, mean, variance or
+/// deviation that it is in is NaN; a least or greatest value is NaN only of nothing but NaN. An
+/// infinity is a number beyond all others, and infinities of both signs sum up to NaN. Made by
+/// [`with_aggregates`](super::with_aggregates).
 #[derive(Clone, Debug)]
 pub struct ColumnAggregates<const WORDS: usize> {
     identity: [u64; WORDS],
@@ -141,11 +144,11 @@ fn fold_state(op: &Op, into: &mut [u64], count: u64, moment: Moment, value: u64)
         State::MinI64 => into[at] = into[at].cast_signed().min(integer).cast_unsigned(),
         State::MaxI64 => into[at] = into[at].cast_signed().max(integer).cast_unsigned(),
         State::MinF64 => {
-            let order = float_order(value);
+            let order = float_order(value, f64::NAN);
             into[at] = into[at].cast_signed().min(order).cast_unsigned();
         }
         State::MaxF64 => {
-            let order = float_order(value);
+            let order = float_order(value, -f64::NAN);
             into[at] = into[at].cast_signed().max(order).cast_unsigned();
         }
         State::SpreadI64 => fold_spread(&mut into[at..], count, float(integer)),
@@ -250,12 +253,13 @@ fn show(shown: Shown, partial: &[u64]) -> Value {
     }
 }
 
-/// An integer of a float's place in the order of all: -inf, ..., -0.0, 0.0, ..., inf, NaN. All NaNs
-/// are one.
+/// An integer of a float's place in the order of all: -inf, ..., -0.0, 0.0, ..., inf. All NaNs are
+/// one, `nan`, which stands behind these, or before them if its sign is negative: an extreme is NaN
+/// only where there is nothing else.
 #[inline(always)]
-fn float_order(bits: u64) -> i64 {
+fn float_order(bits: u64, nan: f64) -> i64 {
     let bits = match f64::from_bits(bits).is_nan() {
-        true => f64::NAN.to_bits().cast_signed(),
+        true => nan.to_bits().cast_signed(),
         false => bits.cast_signed(),
     };
     // As `f64::total_cmp` does: negative floats are ordered against their bits.

@@ -65,7 +65,7 @@ impl Header {
 
     /// Takes the names from the input's first record.
     pub(super) fn read(&mut self, record: &[u8]) -> Result<Layout, OpenError> {
-        let names = fields(record, self.delimiter).map(|field| field.name);
+        let names = fields(record, self.delimiter).map(|field| field.text);
         let names: Result<Vec<_>, _> = names.map(String::from_utf8).collect();
         self.names = names.map_err(|_| self.unreadable(NOT_UTF8.to_owned()))?;
         if self.names.len() > limits::COLUMNS_MAX {
@@ -155,7 +155,7 @@ impl Header {
 /// A field of a record: where it lies and what it says.
 pub(super) struct Field {
     pub(super) start: usize,
-    name: Vec<u8>,
+    pub(super) text: Vec<u8>,
 }
 
 /// The fields of a record, one by one. Slow.
@@ -177,8 +177,8 @@ pub(super) fn fields(record: &[u8], delimiter: Delimiter) -> impl Iterator<Item 
             match result {
                 csv_core::ReadFieldResult::Field { record_end } => {
                     done = record_end;
-                    let name = out[..written].to_vec();
-                    return Some(Field { start, name });
+                    let text = out[..written].to_vec();
+                    return Some(Field { start, text });
                 }
                 csv_core::ReadFieldResult::End => return None,
                 // What is left is nothing: the end, as the reader is now told.

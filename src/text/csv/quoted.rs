@@ -1,34 +1,51 @@
 //! Records with quotes, by way of `csv_core`, with bounded buffers.
+//!
+//! What `csv_core` reads is the first line of a record, and the rest of one that is whole. Where
+//! a record ends that spans lines is looked up in an [`Outline`].
 
 use super::header::span_of;
+use super::outline::{Known, Outline};
 use crate::limits;
 use crate::text::cells::CellSpan;
 use crate::text::delimiter::Delimiter;
 use crate::text::malformed::Fault;
 use csv_core::ReadRecordResult;
-use memchr::memchr_iter;
+use memchr::memchr2;
 use std::fmt;
 
 /// What became of a record with quotes.
 pub(super) enum QuotedStep {
     /// More bytes are needed.
     More,
-    /// A record, as in [`crate::text::cells::Step::Record`].
-    Record { length: usize, text: usize, lines: u64 },
+    /// A record: `length` bytes, of which the first `text` are its text.
+    Record { length: usize, text: usize, fields: usize },
     /// It does not end within the limit, or ends with the input while a quote is open.
     Endless(Fault),
 }
 
+/// How far a record is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Its first line is under way.
+    FirstLine,
+    /// Its first line ended inside quotes.
+    Further,
+    /// All of it, which ends where its first line does.
+    Line,
+}
+
 /// A record with quotes, perhaps under way.
 pub(super) struct QuotedRecord {
+    delimiter: Delimiter,
     reader: csv_core::Reader,
     unescaped: Vec<u8>,
     ends: Vec<usize>,
     read: usize,
     written: usize,
     fields: usize,
-    /// All of it was read, perhaps but for the `\n` of a `\r\n`.
-    complete: bool,
+    stage: Stage,
+    /// What was found out of the bytes ahead, by this record or by one before it.
+    outline: Option<Outline>,
 }
 
 impl fmt::Debug for QuotedRecord {
@@ -41,7 +58,7 @@ impl fmt::Debug for QuotedRecord {
 }
 
 /// The most bytes that are looked at for one record: the limit and a line's end.
-const LOOK_MAX: usize = limits::LINE_BYTES_MAX + 1;
+pub(super) const LOOK_MAX: usize = limits::LINE_BYTES_MAX + 1;
 
 /// The longest buffers, together, that are kept from record to record.
 const KEPT_MAX: usize = 64 << 10;
@@ -51,13 +68,15 @@ impl QuotedRecord {
     pub(super) fn new(delimiter: Delimiter) -> Self {
         let (unescaped, ends) = Self::buffers();
         Self {
+            delimiter,
             reader: csv_core::ReaderBuilder::new().delimiter(delimiter.as_byte()).build(),
             unescaped,
             ends,
             read: 0,
             written: 0,
             fields: 0,
-            complete: false,
+            stage: Stage::FirstLine,
+            outline: None,
         }
     }
 
@@ -76,48 +95,101 @@ impl QuotedRecord {
             (self.unescaped, self.ends) = Self::buffers();
         }
         (self.read, self.written, self.fields) = (0, 0, 0);
-        self.complete = false;
+        self.stage = Stage::FirstLine;
     }
 
     /// Goes on with the record at the start of `bytes`, of which some may have been looked at.
     pub(super) fn next(&mut self, bytes: &[u8], ended: bool) -> QuotedStep {
-        let look = bytes.len().min(LOOK_MAX);
-        if !self.complete && !self.advance(&bytes[..look]) {
-            if look < LOOK_MAX && !ended {
-                return QuotedStep::More;
-            }
+        let look = &bytes[..bytes.len().min(LOOK_MAX)];
+        if self.stage == Stage::FirstLine {
+            self.read_line(look);
+        }
+        match self.stage {
+            Stage::FirstLine if look.len() < LOOK_MAX && !ended => QuotedStep::More,
             // A line's end shows whether a quote is open.
-            if !self.advance_by(b"\n") {
-                return QuotedStep::Endless(Fault::UnclosedQuote);
-            }
-            if look == LOOK_MAX {
-                return QuotedStep::Endless(Fault::TooLong);
-            }
-            return Self::record(bytes, look, look);
-        }
-        self.complete = true;
-        let text = self.read - 1;
-        match (bytes[text], bytes.get(self.read)) {
-            (b'\r', Some(b'\n')) => Self::record(bytes, text, text + 2),
-            (b'\r', None) if !ended => QuotedStep::More,
-            _ => Self::record(bytes, text, text + 1),
+            Stage::FirstLine => match self.advance(b"\n") {
+                true if look.len() < LOOK_MAX => Self::record(bytes, look.len(), self.fields, true),
+                is_closed => Self::endless(!is_closed),
+            },
+            Stage::Line => Self::record(bytes, self.read - 1, self.fields, ended),
+            Stage::Further => self.look_further(bytes, look, ended),
         }
     }
 
-    fn record(bytes: &[u8], text: usize, length: usize) -> QuotedStep {
-        let inside = memchr_iter(b'\n', &bytes[..text]).count() as u64;
-        QuotedStep::Record { length, text, lines: inside + 1 }
+    /// Reads the first line, as far as it is there.
+    fn read_line(&mut self, look: &[u8]) {
+        let rest = &look[self.read..];
+        let end = memchr2(b'\n', b'\r', rest);
+        if self.advance(end.map_or(rest, |end| &rest[..=end])) {
+            self.stage = Stage::Line;
+        } else if end.is_some() {
+            self.stage = Stage::Further;
+            let is_known =
+                self.outline.as_mut().is_some_and(|outline| outline.join(look, self.read));
+            if !is_known {
+                self.outline = Some(Outline::new(self.delimiter, self.read));
+            }
+        }
     }
 
-    /// Whether the record ends within `bytes`.
-    fn advance(&mut self, bytes: &[u8]) -> bool {
-        let before = self.read;
-        let ends = self.advance_by(&bytes[before..]);
-        debug_assert!(self.read <= bytes.len());
-        ends
+    fn look_further(&mut self, bytes: &[u8], look: &[u8], ended: bool) -> QuotedStep {
+        let (delimiter, read) = (self.delimiter, self.read);
+        let outline = self.outline.get_or_insert_with(|| Outline::new(delimiter, read));
+        let is_all = look.len() < LOOK_MAX && ended;
+        match outline.find_end(look, is_all) {
+            Known::End(end) => Self::record(bytes, end.text, self.fields + end.fields, ended),
+            Known::NoEnd { .. } if look.len() < LOOK_MAX && !ended => QuotedStep::More,
+            Known::NoEnd { in_quotes } => Self::endless(in_quotes),
+        }
     }
 
-    fn advance_by(&mut self, mut bytes: &[u8]) -> bool {
+    const fn endless(in_quotes: bool) -> QuotedStep {
+        QuotedStep::Endless(if in_quotes { Fault::UnclosedQuote } else { Fault::TooLong })
+    }
+
+    /// A record with so long a text and what ends its line.
+    fn record(bytes: &[u8], text: usize, fields: usize, ended: bool) -> QuotedStep {
+        let length = match (bytes.get(text), bytes.get(text + 1)) {
+            (None, _) => text,
+            (Some(b'\r'), Some(b'\n')) => text + 2,
+            (Some(b'\r'), None) if !ended => return QuotedStep::More,
+            _ => text + 1,
+        };
+        QuotedStep::Record { length, text, fields }
+    }
+
+    /// Reads what is left of a record, which has this text and so many fields.
+    pub(super) fn finish(&mut self, text: &[u8], fields: usize) {
+        if self.stage == Stage::Further {
+            let ends = self.advance_from(text) || self.advance(b"\n");
+            debug_assert!(ends, "the outline says that it ends here");
+        }
+        debug_assert_eq!(self.fields, fields, "the outline has the record's fields");
+    }
+
+    /// Whether something is known of the bytes ahead, so that each step has to be noted.
+    #[inline]
+    pub(super) const fn knows_ahead(&self) -> bool {
+        self.outline.is_some()
+    }
+
+    /// Notes that the first `length` of `bytes` are consumed.
+    pub(super) fn pass(&mut self, bytes: &[u8], length: usize) {
+        if let Some(outline) = &mut self.outline
+            && !outline.pass(bytes, length)
+        {
+            self.outline = None;
+        }
+    }
+
+    /// Reads the rest of a record's bytes. Whether it ends within them.
+    fn advance_from(&mut self, bytes: &[u8]) -> bool {
+        let read = self.read;
+        self.advance(&bytes[read..])
+    }
+
+    /// Reads further bytes of the record. Whether it ends within them.
+    fn advance(&mut self, mut bytes: &[u8]) -> bool {
         // To the reader, no bytes at all mean the end of the input.
         while !bytes.is_empty() {
             let unescaped = &mut self.unescaped[self.written..];
@@ -137,11 +209,6 @@ impl QuotedRecord {
             }
         }
         false
-    }
-
-    /// Fields of the record.
-    pub(super) const fn fields(&self) -> usize {
-        self.fields
     }
 
     /// The record's fields, one after the other.
@@ -165,10 +232,11 @@ mod tests {
         let mut quoted = QuotedRecord::new(Delimiter::COMMA);
         quoted.begin();
         let bytes = b"-3,\"a,\"\"b\",-6,,z\nrest";
-        let QuotedStep::Record { length, text, lines } = quoted.next(bytes, false) else {
+        let QuotedStep::Record { length, text, fields } = quoted.next(bytes, false) else {
             panic!("a record");
         };
-        assert_eq!((length, text, lines, quoted.fields()), (17, 16, 1, 5));
+        assert_eq!((length, text, fields), (17, 16, 5));
+        quoted.finish(&bytes[..text], fields);
         assert_eq!(&quoted.unescaped()[..9], b"-3a,\"b-6z");
     }
 
