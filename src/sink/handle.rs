@@ -32,6 +32,9 @@ pub struct Results<S, A> {
     listener: Listener,
 }
 
+/// The reader's end of one shard's ring: the bell wakes the shard's core.
+pub(crate) type LaneParts = (Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Confirmation>);
+
 #[derive(Debug)]
 struct ResultLane {
     consumer: Consumer<u64>,
@@ -62,12 +65,7 @@ impl ResultLane {
 }
 
 impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
-    pub(crate) fn new(
-        schema: S,
-        aggregate: A,
-        lanes: Vec<(Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Confirmation>)>,
-        listener: Listener,
-    ) -> Self {
+    pub(crate) fn new(schema: S, aggregate: A, lanes: Vec<LaneParts>, listener: Listener) -> Self {
         let lanes = lanes.into_iter().map(|(consumer, bell, meter, confirmation)| ResultLane {
             consumer,
             bell,
