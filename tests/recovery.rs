@@ -188,6 +188,29 @@ fn a_run_that_is_stopped_is_gone_on_with_and_nothing_comes_out_before_its_time()
 }
 
 #[test]
+fn a_run_that_is_stopped_while_it_comes_back_has_a_ledger_that_balances() {
+    let job = job(2, 2, 1_000, 1_000);
+    let folder = tempfile::tempdir().unwrap();
+    let (mut engine, _) = job.open(Some(folder.path()));
+    for _ in 0..20 {
+        assert_ne!(engine.step().unwrap(), Progress::Finished);
+    }
+    // Cut off: no source has said where it stands.
+    drop(engine);
+    let (mut engine, _) = job.open(Some(folder.path()));
+    engine.stop();
+    while engine.step().unwrap() != Progress::Finished {}
+    let metrics = engine.metrics();
+    assert!(metrics.lanes.iter().any(|lane| lane.received > lane.routed));
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    drop(engine);
+    let (mut expected, mut told) = (Told::new(), Told::new());
+    assert!(job.run(None, usize::MAX, &mut expected));
+    assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
+    assert_eq!(bag(&told), bag(&expected));
+}
+
+#[test]
 fn a_source_that_is_not_what_it_was_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut job = job(1, 1, 1_000, 1_000);

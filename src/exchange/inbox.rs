@@ -85,6 +85,11 @@ impl Inbox {
         self.lanes[lane].meter.received.add(records);
     }
 
+    /// Says how many records of a lane there are from earlier runs.
+    pub fn note_known(&self, lane: usize, records: u64) {
+        self.lanes[lane].meter.known.set(records);
+    }
+
     /// How many records each lane has brought, earlier runs counted in.
     pub fn received(&self) -> impl Iterator<Item = u64> {
         self.lanes.iter().map(|lane| lane.meter.received.get())

@@ -120,6 +120,8 @@ meter! {
     LaneMeter => LaneCounts {
         /// Records that the source sent, one by one or combined.
         routed: Counter,
+        /// Records that the shard had from earlier runs: the source may read some of them again.
+        known: Counter,
         /// Records that the shard took.
         received: Counter,
         /// Bytes of frames that the source sent.

@@ -90,6 +90,11 @@ impl Journal {
         Ok(Self { parts, replay: Some(replay), writer: None, snapshots, epoch })
     }
 
+    /// Rows of each lane that snapshot and log hold.
+    pub(super) fn known_rows(&self) -> impl Iterator<Item = u64> {
+        self.parts.heard.iter().map(|heard| heard.rows)
+    }
+
     /// What the shard begins with.
     pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
         self.parts.snapshot.take()

@@ -139,6 +139,9 @@ where
         mut parts: ShardParts<S, A, R>,
         mut journal: Option<Journal>,
     ) -> Result<Self, StateError> {
+        for (lane, rows) in journal.iter().flat_map(Journal::known_rows).enumerate() {
+            parts.inbox.note_known(lane, rows);
+        }
         if let Some(journal) = &mut journal
             && let Some(snapshot) = journal.take_snapshot()
         {

@@ -131,8 +131,8 @@ impl CellFault {
                     NumberKind::F64 => "a number",
                 };
                 format!(
-                    "{found}, not {expected}; where there is none, leave the cell empty (in JSON say \
-                     null)"
+                    "{found}, not {expected}; where there is none, leave the cell empty (in JSON \
+                     say null)"
                 )
             }
             Self::NotComparable => format!(
