@@ -5,9 +5,11 @@
 use super::EngineError;
 use super::core::CoreDuty;
 use super::running::message_of;
+use crate::cpu::{IdlePolicy, IdleState, IdleStep, StopReason, StopSignal};
 use crate::shard::Progress;
 use crate::time::MonotonicNanos;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 struct Member {
     shard: usize,
@@ -72,6 +74,80 @@ impl Crew {
             all = all.and(member.step(shard, last)?);
         }
         Ok(all)
+    }
+
+    fn step_all(&mut self) -> Result<Progress, EngineError> {
+        let mut all = Progress::Finished;
+        for task in 0..self.tasks() {
+            all = all.and(self.step(task)?);
+        }
+        Ok(all)
+    }
+}
+
+/// What is to be done after a look at all tasks of a crew.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Another look.
+    GoOn,
+    /// Listen to the thread's bell, look once more, and sleep so long at most if all
+    /// [is quiet](Shift::is_quiet) then.
+    Listen(Duration),
+    /// Nothing: the crew is at its end.
+    End,
+}
+
+/// A crew at work: what the runtimes have in common. They differ in how they sleep.
+pub(super) struct Shift<'s> {
+    crew: Crew,
+    idle: IdleState,
+    stop: &'s StopSignal,
+}
+
+impl<'s> Shift<'s> {
+    pub(super) fn new(crew: Crew, idle: IdlePolicy, stop: &'s StopSignal) -> Self {
+        Self { idle: IdleState::new(idle, crew.shards()), crew, stop }
+    }
+
+    /// Steps every task once. The end has come, too, when another thread has failed.
+    fn step(&mut self) -> Result<Progress, EngineError> {
+        match self.stop.reason() {
+            Some(StopReason::Failed) => Ok(Progress::Finished),
+            _ => self.crew.step_all(),
+        }
+    }
+
+    /// Steps every task once, and says how to go on.
+    pub(super) fn turn(&mut self) -> Result<Turn, EngineError> {
+        match self.step()? {
+            Progress::Finished => return Ok(Turn::End),
+            Progress::Worked => {
+                self.idle.reset();
+                return Ok(Turn::GoOn);
+            }
+            Progress::Idle | Progress::Blocked => {}
+        }
+        Ok(match self.idle.next_step() {
+            IdleStep::Spin => {
+                std::hint::spin_loop();
+                Turn::GoOn
+            }
+            IdleStep::Park(timeout) => Turn::Listen(timeout),
+        })
+    }
+
+    /// Steps every task once more, now that the bell is listened to: whether none has anything to
+    /// do.
+    pub(super) fn is_quiet(&mut self) -> Result<bool, EngineError> {
+        match self.step()? {
+            Progress::Idle | Progress::Blocked => Ok(true),
+            Progress::Worked => {
+                self.idle.reset();
+                Ok(false)
+            }
+            // The next turn comes to it again.
+            Progress::Finished => Ok(false),
+        }
     }
 }
 

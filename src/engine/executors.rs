@@ -1,22 +1,28 @@
-//! A crew on an executor of glommio: its sources and its shards are tasks. The one room that
-//! touches glommio, so that a successor is one file's work.
+//! A crew on an executor of glommio, as the one future of it. The one room that touches glommio,
+//! so that a successor is one file's work.
+//!
+//! An executor of glommio 0.9 goes to sleep although tasks are ready, with nothing to wake it, when
+//! its timer of preemption has run out before it comes to the first of them (glommio/glommio, pull
+//! request 53): its thread had to wait for the CPU just then. So the timer is set to as good as
+//! never; there is nobody to preempt the crew for.
 
 use super::EngineError;
-use super::crew::Crew;
-use super::threads::step_all;
-use crate::cpu::{Bell, Cpu, IdlePolicy, IdleState, IdleStep, StopReason, StopSignal};
-use crate::shard::Progress;
+use super::crew::{Crew, Shift, Turn};
+use crate::cpu::{Bell, Cpu, IdlePolicy, StopSignal};
 use glommio::timer::Timer;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
-use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 /// Bytes that an executor sets aside for its own file I/O.
 const IO_MEMORY_BYTES: usize = 1 << 20;
+/// After how long a task is preempted.
+const PREEMPTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long after the end of a sleep a second timer runs out. The first one is taken back when the
+/// bell was rung, and should it run out in that very moment, it is taken for that of preemption.
+const OVERSLEPT: Duration = Duration::from_millis(100);
 
 /// Makes the executor of the calling thread, pinned when `cpu` says where.
 pub(super) fn make(cpu: Option<Cpu>, name: &str) -> Result<LocalExecutor, String> {
@@ -24,70 +30,9 @@ pub(super) fn make(cpu: Option<Cpu>, name: &str) -> Result<LocalExecutor, String
     LocalExecutorBuilder::new(placement)
         .name(name)
         .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(PREEMPTION)
         .make()
         .map_err(|error| error.to_string())
-}
-
-/// What the tasks of one crew share.
-struct Shared {
-    crew: RefCell<Crew>,
-    stop: StopSignal,
-    /// Steps without work since the last one with.
-    quiet: Cell<usize>,
-    /// Tasks that wait for the crew to wake up.
-    asleep: RefCell<Vec<Waker>>,
-    failure: RefCell<Option<EngineError>>,
-}
-
-impl Shared {
-    fn step(&self, task: usize) -> Progress {
-        self.settle(|crew| crew.step(task))
-    }
-
-    fn step_all(&self) -> Progress {
-        self.settle(step_all)
-    }
-
-    fn settle(&self, step: impl FnOnce(&mut Crew) -> Result<Progress, EngineError>) -> Progress {
-        if self.stop.reason() == Some(StopReason::Failed) || self.failure.borrow().is_some() {
-            return Progress::Finished;
-        }
-        let stepped = step(&mut self.crew.borrow_mut());
-        match stepped {
-            Ok(Progress::Worked) => {
-                self.quiet.set(0);
-                Progress::Worked
-            }
-            Ok(progress) => {
-                self.quiet.set(self.quiet.get() + 1);
-                progress
-            }
-            Err(error) => {
-                self.failure.borrow_mut().get_or_insert(error);
-                self.wake();
-                Progress::Finished
-            }
-        }
-    }
-
-    fn wake(&self) {
-        self.quiet.set(0);
-        self.asleep.borrow_mut().drain(..).for_each(Waker::wake);
-    }
-
-    /// Waits until the crew wakes up.
-    async fn sleep(&self) {
-        let mut slept = false;
-        poll_fn(|context| {
-            if slept {
-                return Poll::Ready(());
-            }
-            slept = true;
-            self.asleep.borrow_mut().push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
 }
 
 /// Runs a crew to its end, or until another has failed.
@@ -98,87 +43,35 @@ pub(super) fn run(
     bell: &Bell,
     stop: &StopSignal,
 ) -> Result<(), EngineError> {
-    let (sources, shards) = (crew.tasks() - 1, crew.shards());
-    let shared = Rc::new(Shared {
-        crew: RefCell::new(crew),
-        stop: stop.clone(),
-        quiet: Cell::new(0),
-        asleep: RefCell::default(),
-        failure: RefCell::new(None),
-    });
     executor.run(async {
-        let tasks: Vec<_> = (0..sources)
-            .map(|task| glommio::spawn_local(run_source(Rc::clone(&shared), task, sources)))
-            .collect();
-        run_shards(&shared, sources, IdleState::new(idle, shards), bell).await;
-        shared.wake();
-        for task in tasks {
-            task.await;
-        }
-    });
-    let failure = shared.failure.take();
-    failure.map_or(Ok(()), Err)
-}
-
-/// A source's task. It sleeps while the whole crew is quiet; the shards' task wakes it.
-async fn run_source(shared: Rc<Shared>, task: usize, sources: usize) {
-    loop {
-        match shared.step(task) {
-            Progress::Finished => return,
-            Progress::Worked => glommio::executor().yield_now().await,
-            Progress::Idle | Progress::Blocked => {
-                if shared.quiet.get() > sources {
-                    shared.sleep().await;
-                } else {
-                    glommio::executor().yield_now().await;
-                }
-            }
-        }
-    }
-}
-
-/// The shards' task. While nothing moves it is the only one awake, and steps the others too.
-async fn run_shards(shared: &Shared, task: usize, mut idle: IdleState, bell: &Bell) {
-    let mut listener = bell.listen().expect("a thread's bell has one listener, its own task");
-    loop {
-        let progress = match shared.quiet.get() > task {
-            true => shared.step_all(),
-            false => shared.step(task),
-        };
-        match progress {
-            Progress::Finished => return,
-            Progress::Worked => {
-                idle.reset();
-                shared.wake();
-                glommio::executor().yield_now().await;
-                continue;
-            }
-            Progress::Idle | Progress::Blocked => {}
-        }
-        match idle.next_step() {
-            IdleStep::Spin => glommio::executor().yield_now().await,
-            IdleStep::Park(timeout) => {
-                let nap = listener.prepare();
-                match shared.step_all() {
-                    Progress::Finished => return,
-                    Progress::Worked => {
-                        idle.reset();
-                        shared.wake();
+        let mut listener = bell.listen().expect("a thread's bell has one listener, its own thread");
+        let mut shift = Shift::new(crew, idle, stop);
+        loop {
+            match shift.turn()? {
+                Turn::GoOn => {}
+                Turn::End => return Ok(()),
+                Turn::Listen(timeout) => {
+                    let nap = listener.prepare();
+                    if shift.is_quiet()? {
+                        sleep(nap, timeout).await;
                     }
-                    Progress::Idle | Progress::Blocked => either(nap, timeout).await,
                 }
             }
         }
-    }
+    })
 }
 
 /// Waits for the bell, or for the time to pass.
-async fn either(nap: impl Future<Output = ()>, timeout: Duration) {
+async fn sleep(nap: impl Future<Output = ()>, timeout: Duration) {
     let mut nap = pin!(nap);
     let mut timer = pin!(Timer::new(timeout));
-    poll_fn(|context| match nap.as_mut().poll(context) {
-        Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => timer.as_mut().poll(context).map(|_| ()),
+    let mut overslept = pin!(Timer::new(timeout + OVERSLEPT));
+    poll_fn(|context| {
+        let rung = nap.as_mut().poll(context).is_ready();
+        // Whichever comes first is to wake the task, so all of them are asked.
+        let over = timer.as_mut().poll(context).is_ready();
+        let long_over = overslept.as_mut().poll(context).is_ready();
+        if rung || over || long_over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

@@ -145,7 +145,7 @@ impl Start {
             let _ = pin_current_thread(cpu);
         }
         let bell = &self.stopper.bells[self.thread];
-        threads::run(&mut self.crew, self.idle, bell, &self.stopper.stop)
+        threads::run(self.crew, self.idle, bell, &self.stopper.stop)
     }
 }
 
