@@ -115,55 +115,61 @@ fn log_segments(folder: &Path) -> usize {
     names.filter(|name| name.to_string_lossy().ends_with(".log")).count()
 }
 
+/// Sources, shards, and the size and slide of windows in milliseconds.
+const SHAPES: [(usize, usize, u64, u64); 4] =
+    [(1, 1, 1_000, 1_000), (2, 2, 1_000, 1_000), (3, 2, 900, 400), (2, 3, 500, 100)];
+
+/// Cuts runs off after so many steps, and later each time, until one comes to its end; then all of
+/// them must have brought what one run brings. Says how many there were.
+fn come_through(job: &Job, folder: &Path, steps: usize, expected: &Told) -> usize {
+    let (mut told, mut runs) = (Told::new(), 1);
+    while !job.run(Some(folder), steps + runs * 5, &mut told) {
+        runs += 1;
+        assert!(runs < 200, "it gets on");
+    }
+    assert_eq!(
+        bag(&told),
+        bag(expected),
+        "{} sources, {} shards, {:?}, {steps} steps",
+        job.sources,
+        job.shards,
+        job.spec
+    );
+    // A run that was finished is gone through again and changes nothing.
+    let before = told.clone();
+    assert!(job.run(Some(folder), usize::MAX, &mut told));
+    assert_eq!(told, before);
+    runs
+}
+
 #[test]
 fn runs_that_are_cut_off_anywhere_come_to_what_one_run_comes_to() {
-    for (sources, shards, size, slide) in
-        [(1, 1, 1_000, 1_000), (2, 2, 1_000, 1_000), (3, 2, 900, 400), (2, 3, 500, 100)]
-    {
+    for (sources, shards, size, slide) in SHAPES {
         let job = job(sources, shards, size, slide);
         let mut expected = Told::new();
         assert!(job.run(None, usize::MAX, &mut expected));
         assert!(expected.len() > 300);
         for steps in [1, 3, 10, 31] {
             let folder = tempfile::tempdir().unwrap();
-            let (mut told, mut runs) = (Told::new(), 1);
-            while !job.run(Some(folder.path()), steps + runs * 5, &mut told) {
-                runs += 1;
-                assert!(runs < 200, "it gets on");
-            }
-            assert_eq!(bag(&told), bag(&expected), "{sources} {shards} {size} {slide} {steps}");
-            // A run that was finished is gone through again and changes nothing.
-            let before = told.clone();
-            assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
-            assert_eq!(told, before);
+            come_through(&job, folder.path(), steps, &expected);
         }
     }
 }
 
 #[test]
 fn runs_that_begin_with_a_snapshot_come_to_what_one_run_comes_to() {
-    for (sources, shards, size, slide) in
-        [(1, 1, 1_000, 1_000), (2, 2, 1_000, 1_000), (3, 2, 900, 400), (2, 3, 500, 100)]
-    {
+    for (sources, shards, size, slide) in SHAPES {
         let mut job = job(sources, shards, size, slide);
         let mut expected = Told::new();
         assert!(job.run(None, usize::MAX, &mut expected));
         for (steps, every) in [(3, 1), (10, 1), (31, 20_000)] {
             job.snapshot_every = every;
             let folder = tempfile::tempdir().unwrap();
-            let (mut told, mut runs) = (Told::new(), 1);
-            while !job.run(Some(folder.path()), steps + runs * 5, &mut told) {
-                runs += 1;
-                assert!(runs < 200, "it gets on");
-            }
-            assert_eq!(bag(&told), bag(&expected), "{sources} {shards} {size} {slide} {steps}");
+            let runs = come_through(&job, folder.path(), steps, &expected);
             // Each run begins a segment.
             let left = log_segments(folder.path());
             assert!(runs < 4 || left < runs * shards, "{left} segments are left of {runs} runs");
             assert!(folder.path().join("s000.snapshot").exists());
-            let before = told.clone();
-            assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
-            assert_eq!(told, before);
         }
     }
 }
