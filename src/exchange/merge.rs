@@ -185,12 +185,10 @@ impl WatermarkMerge {
         if self.is_done() {
             return self.merged.advance_to(Watermark::END);
         }
-        let in_state = |states: &'static [LaneState]| {
-            let lanes = self.lanes.iter().filter(|lane| states.contains(&lane.state));
-            lanes.map(|lane| lane.watermark)
-        };
-        let lowest = in_state(&[LaneState::Active, LaneState::Stopped]).min();
-        let next = lowest.or_else(|| in_state(&[LaneState::Idle]).max())?;
+        let holding = |lane: &&Lane| matches!(lane.state, LaneState::Active | LaneState::Stopped);
+        let lowest = self.lanes.iter().filter(holding).map(|lane| lane.watermark).min();
+        let idle = || self.lanes.iter().filter(|lane| lane.state == LaneState::Idle);
+        let next = lowest.or_else(|| idle().map(|lane| lane.watermark).max())?;
         self.merged.advance_to(next)
     }
 
