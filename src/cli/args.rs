@@ -48,7 +48,8 @@ Examples, in Tidewheel's repository:
         --out-of-order 1d --agg 'sum(flights),max(flights)'
 
 Exit codes: 0 done, 1 bad data or a limit reached, 2 bad usage, 3 input/output, 4 a fault of
-tidewheel's own or damaged state, 130 and 143 after a signal.";
+tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once: \
+without --state, what is open is lost.";
 
 const AGG_HELP: &str = "\
 What to compute: calls with commas between them. 'sum(x) as total' names the column of the \
@@ -198,9 +199,10 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
-    /// With --state: after how much of what was read (64MiB, 1GB), shard by shard, all open windows
-    /// are written down, so that what was read before can be removed. Less: the directory stays
-    /// smaller and a run goes on sooner. Where windows hold much it is twice what they take.
+    /// With --state: after how much of what was read (16MiB, 1GB), shard by shard, all open windows
+    /// are written down, so that what was read before can be removed; 64MiB if not given. Less: the
+    /// directory stays smaller and a run goes on sooner. Where windows hold much it is twice what
+    /// they take.
     #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
     pub(crate) snapshot_every: Option<u64>,
 
