@@ -8,10 +8,12 @@
 
 use super::EngineError;
 use super::crew::{Crew, Shift, Turn};
+use super::running::message_of;
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopSignal};
 use glommio::timer::Timer;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -26,13 +28,19 @@ const OVERSLEPT: Duration = Duration::from_millis(100);
 
 /// Makes the executor of the calling thread, pinned when `cpu` says where.
 pub(super) fn make(cpu: Option<Cpu>, name: &str) -> Result<LocalExecutor, String> {
+    // An executor starts a thread of its own, and panics where it may not.
+    let trial = std::thread::Builder::new().name(name.to_owned()).spawn(|| ());
+    let trial = trial.map_err(|error| format!("an executor needs one more thread: {error}"))?;
+    trial.join().map_err(|_| "a thread that does nothing panicked".to_owned())?;
     let placement = cpu.map_or(Placement::Unbound, |cpu| Placement::Fixed(cpu.0 as usize));
-    LocalExecutorBuilder::new(placement)
+    let builder = LocalExecutorBuilder::new(placement)
         .name(name)
         .io_memory(IO_MEMORY_BYTES)
-        .preempt_timer(PREEMPTION)
-        .make()
-        .map_err(|error| error.to_string())
+        .preempt_timer(PREEMPTION);
+    match catch_unwind(AssertUnwindSafe(|| builder.make())) {
+        Ok(made) => made.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("it panicked at its start: {}", message_of(&*panic))),
+    }
 }
 
 /// Runs a crew to its end, or until another has failed.

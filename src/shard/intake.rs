@@ -237,14 +237,17 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
     }
 
     /// Lets the shards know where the source stands, once `records` were read since they last
-    /// heard. `false` when there is no room to say so.
+    /// heard; for the first time as soon as there is something to know the source by. `false` when
+    /// there is no room to say so.
     fn tell_place(
         &mut self,
         local: Option<&mut LocalRing<u64>>,
         records: u64,
     ) -> Result<bool, SourceError> {
         // What is held out is in no lane.
-        let is_due = self.journaled && self.tally.read - self.told >= records;
+        let unsaid = self.tally.read - self.told;
+        let is_first = self.told == 0 && unsaid > 0;
+        let is_due = self.journaled && (is_first || unsaid >= records);
         if !is_due || self.meter.held.get() != 0 {
             return Ok(true);
         }
