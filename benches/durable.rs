@@ -1,6 +1,6 @@
 //! What state costs: records in memory to results, tumbling windows of 10 k keys on two shards,
-//! without state and with it; and how fast a log is gone through again. Every run checks its
-//! answer.
+//! without state, with state that survives the process, and with state that survives a loss of
+//! power. Every run checks its answer.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tidewheel::source::{GeneratedRecord, Workload};
-use tidewheel::state::State;
+use tidewheel::state::{Durability, State};
 use tidewheel::{Count, Engine, Max, MemorySource, Min, Source, Span, Stream, Sum, WindowSpec};
 
 const SHARDS: usize = 2;
@@ -20,7 +20,10 @@ fn records() -> Arc<[GeneratedRecord]> {
 }
 
 /// An engine, and where it counts the records of its results.
-fn engine(records: &Arc<[GeneratedRecord]>, state: Option<&Path>) -> (Engine, Arc<AtomicU64>) {
+fn engine(
+    records: &Arc<[GeneratedRecord]>,
+    state: Option<(&Path, Durability)>,
+) -> (Engine, Arc<AtomicU64>) {
     let sources = (0..SHARDS).map(|nth| {
         let records = Arc::clone(records);
         Box::new(MemorySource::strided(records, SHARDS, nth, BLOCK)) as Box<dyn Source<_>>
@@ -37,8 +40,9 @@ fn engine(records: &Arc<[GeneratedRecord]>, state: Option<&Path>) -> (Engine, Ar
             shared.fetch_add(result.value.0, Ordering::Relaxed);
         })
         .shards(SHARDS);
-    if let Some(folder) = state {
-        pipeline = pipeline.state(State::in_directory(folder).snapshot_every(snapshot_every()));
+    if let Some((folder, durability)) = state {
+        let state = State::in_directory(folder).snapshot_every(snapshot_every());
+        pipeline = pipeline.state(state.durability(durability));
     }
     (pipeline.open().expect("the pipeline is sound"), counted)
 }
@@ -48,7 +52,7 @@ fn snapshot_every() -> u64 {
 }
 
 /// Runs an engine to its end; says how long that took.
-fn run(records: &Arc<[GeneratedRecord]>, state: Option<&Path>) -> Duration {
+fn run(records: &Arc<[GeneratedRecord]>, state: Option<(&Path, Durability)>) -> Duration {
     let (engine, counted) = engine(records, state);
     let begun = Instant::now();
     let metrics = engine.start().expect("threads start").join().expect("it runs to its end");
@@ -70,9 +74,14 @@ fn bench(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::from_parameter("no state"), |bencher| {
         bencher.iter_custom(|times| (0..times).map(|_| run(&records, None)).sum());
     });
-    group.bench_function(BenchmarkId::from_parameter("state"), |bencher| {
-        bencher.iter_custom(|times| (0..times).map(|_| run(&records, Some(folder().path()))).sum());
-    });
+    for (name, durability) in [("process", Durability::Process), ("disk", Durability::DISK)] {
+        group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
+            bencher.iter_custom(|times| {
+                let run = |_| run(&records, Some((folder().path(), durability)));
+                (0..times).map(run).sum()
+            });
+        });
+    }
     group.finish();
 }
 

@@ -57,7 +57,7 @@ pub const COMBINED_BYTES_MAX: usize = 16 << 20;
 pub const POSITION_RECORDS: u64 = 1 << 16;
 /// Bytes of the first segment that a run appends to a log. Each one after it has four times as
 /// many, up to [`SEGMENT_BYTES_MAX`].
-pub const SEGMENT_BYTES_FIRST: usize = 1 << 20;
+pub const SEGMENT_BYTES_FIRST: usize = 128 << 10;
 /// Bytes of a log segment.
 pub const SEGMENT_BYTES_MAX: usize = 64 << 20;
 /// Segments of full length that a log keeps to write them anew, once what they hold is not needed:
@@ -66,6 +66,9 @@ pub const SPARE_SEGMENTS_MAX: usize = 2;
 /// Bytes of a shard's log after which its state is written down as a whole, unless the user says
 /// otherwise.
 pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
+/// Milliseconds at least from one sync of a shard's log to the next, unless the user says
+/// otherwise.
+pub const COMMIT_INTERVAL_MILLIS: u64 = 5;
 /// Bytes of a snapshot that a shard writes in one step.
 pub const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
 /// Bytes of a log that are read at a time.

@@ -82,7 +82,9 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
         let _ = fs::remove_dir_all(scratch.path("state"));
         // Every other round with snapshots, of which there are many then.
         let every = if round % 2 == 0 { "1GiB" } else { "100KB" };
-        let kept = [&KEPT[..], &["--snapshot-every", every]].concat();
+        let durability = if round < 2 { "process" } else { "disk=1ms" };
+        let more = ["--snapshot-every", every, "--durability", durability];
+        let kept = [&KEPT[..], &more].concat();
         let mut runs = 0;
         loop {
             let mut run = scratch.start(&kept);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tidewheel::source::{GeneratedRecord, Workload};
-use tidewheel::state::State;
+use tidewheel::state::{Durability, State};
 use tidewheel::{
     Count, Engine, First, IdlePolicy, Last, Max, MemorySource, Min, Progress, Runtime, Source,
     Span, Stream, Sum, WindowSpec,
@@ -25,6 +25,7 @@ struct Job {
     out_of_order: Span,
     /// Bytes of log after which there is to be a snapshot.
     snapshot_every: u64,
+    durability: Durability,
 }
 
 impl Job {
@@ -60,7 +61,8 @@ impl Job {
             pipeline = pipeline.state(
                 State::in_directory(folder)
                     .described("test", "recovery")
-                    .snapshot_every(self.snapshot_every),
+                    .snapshot_every(self.snapshot_every)
+                    .durability(self.durability),
             );
         }
         (pipeline.open().expect("the pipeline is sound"), told)
@@ -106,6 +108,7 @@ fn job(sources: usize, shards: usize, size: u64, slide: u64) -> Job {
         // Less than the workload's disorder, so that some are late.
         out_of_order: Span::from_millis(300),
         snapshot_every: u64::MAX,
+        durability: Durability::Process,
     }
 }
 
@@ -172,6 +175,36 @@ fn runs_that_begin_with_a_snapshot_come_to_what_one_run_comes_to() {
             assert!(folder.path().join("s000.snapshot").exists());
         }
     }
+}
+
+#[test]
+fn runs_that_are_to_survive_a_loss_of_power_come_to_what_one_run_comes_to() {
+    for (sources, shards, size, slide) in SHAPES {
+        let mut job = job(sources, shards, size, slide);
+        let mut expected = Told::new();
+        assert!(job.run(None, usize::MAX, &mut expected));
+        job.durability = Durability::DISK;
+        for (steps, every) in [(10, u64::MAX), (10, 1), (31, 20_000)] {
+            job.snapshot_every = every;
+            let folder = tempfile::tempdir().unwrap();
+            come_through(&job, folder.path(), steps, &expected);
+        }
+    }
+}
+
+#[test]
+fn with_threads_results_wait_for_the_disk_and_all_of_them_come() {
+    let mut job = job(2, 2, 1_000, 100);
+    let (mut expected, mut told) = (Told::new(), Told::new());
+    assert!(job.run(None, usize::MAX, &mut expected));
+    job.durability = Durability::Disk { interval: Span::from_millis(1) };
+    job.snapshot_every = 50_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, fresh) = job.open(Some(folder.path()));
+    let metrics = engine.start().unwrap().join().unwrap();
+    assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
+    told.extend(fresh.lock().unwrap().drain(..));
+    assert_eq!(bag(&told), bag(&expected));
 }
 
 #[test]

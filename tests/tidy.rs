@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("cpu", &["sync", "time"]),
     ("metrics", &["sync", "time"]),
     ("log", &["frame", "record", "time", "limits"]),
-    ("state", &["log", "record", "limits"]),
+    ("state", &["log", "record", "time", "limits"]),
     // Floor 1, east wing: meaning. Nothing here has heard of a thread or a file.
     ("aggregate", &["record", "time"]),
     ("window", &["aggregate", "frame", "record", "time", "limits", "hint"]),
@@ -48,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "shard",
         &[
+            "sync",
             "state",
             "log",
             "sink",

@@ -265,6 +265,9 @@ impl Job<'_> {
         if let Some(bytes) = arguments.snapshot_every {
             state = state.snapshot_every(bytes);
         }
+        if let Some(durability) = arguments.durability {
+            state = state.durability(durability);
+        }
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", format!("{:?}", arguments.time_unit)),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
+use tidewheel::state::Durability;
 use tidewheel::text::render::ResultFormat;
 use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
@@ -198,6 +199,12 @@ pub(crate) struct Agg {
     /// with by the same command, and --output FILE ends as if it had never stopped.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+
+    /// With --state: what is to be survived. process: the end of the process, kill -9 too. disk: a
+    /// loss of power as well; what was read is synced to the disk every 5 ms at most (disk=20ms:
+    /// every 20 ms), and a result is written once all that it follows from has been.
+    #[arg(long, value_name = "WHAT", requires = "state", value_parser = parse_durability)]
+    pub(crate) durability: Option<Durability>,
 
     /// With --state: after how much of what was read (16MiB, 1GB), shard by shard, all open windows
     /// are written down, so that what was read before can be removed; 64MiB if not given. Less: the
@@ -414,6 +421,22 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
         Ok(ByteSize(bytes)) if bytes > 0 => Ok(bytes),
         _ => Err("not a number of bytes above zero; say 16MiB, 64MB or 1000000".to_owned()),
+    }
+}
+
+fn parse_durability(text: &str) -> Result<Durability, String> {
+    let (what, interval) = match text.split_once('=') {
+        Some((what, interval)) => (what, Some(interval)),
+        None => (text, None),
+    };
+    match (what, interval) {
+        ("process", None) => Ok(Durability::Process),
+        ("disk", None) => Ok(Durability::DISK),
+        ("disk", Some(interval)) => {
+            let interval = interval.parse().map_err(|error| format!("{error}"))?;
+            Ok(Durability::Disk { interval })
+        }
+        _ => Err("say process, disk, or disk=5ms for another time between two syncs".to_owned()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidewheel::record::ShardIndex;
-use tidewheel::state::{OutputProgress, StateDirectory};
+use tidewheel::state::{Durability, OutputProgress, StateDirectory};
 
 /// How often at most it is said how far the output has come: so much at most comes again.
 const SAY_EVERY: Duration = Duration::from_millis(100);
@@ -43,6 +43,11 @@ impl Kept {
     /// Whether a late record is not out yet.
     pub(crate) fn is_new_late(&mut self, shard: ShardIndex, sequence: u64) -> bool {
         is_new(&mut self.now.late[shard.index()], sequence)
+    }
+
+    /// Whether what is said is to survive a loss of power: the files have to be synced first then.
+    pub(crate) fn survives_loss_of_power(&self) -> bool {
+        self.directory.durability() != Durability::Process
     }
 
     /// Whether it is time to say how far the output has come.

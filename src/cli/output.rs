@@ -40,6 +40,17 @@ fn create(path: &std::path::Path) -> Result<File, Failure> {
     })
 }
 
+/// Makes a file; its name is there for good where a loss of power is to be survived.
+fn create_kept(path: &Path, durably: bool) -> Result<File, Failure> {
+    let file = create(path)?;
+    if durably {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|it| it.sync_all());
+        synced.map_err(|error| Failure::Io(format!("{}: {error}", path.display())))?;
+    }
+    Ok(file)
+}
+
 /// What messages call it.
 fn name_of(to: &Destination) -> String {
     match to {
@@ -125,10 +136,24 @@ fn is_same_stream(one: &Path, other: &Path) -> bool {
     is_stdin(one) && is_stdin(other) || stream(one).is_some_and(|pipe| stream(other) == Some(pipe))
 }
 
+/// Whether a file, by whatever links its name leads there, lies in a folder or is to be made there.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| absolute(path));
+    let folder = real(folder);
+    // A link that leads nowhere yet is made there when it is opened.
+    let link = std::fs::read_link(path).ok();
+    let named = link.map_or_else(
+        || absolute(path),
+        |to| absolute(path).parent().map_or(to.clone(), |folder| folder.join(&to)),
+    );
+    let parent = named.parent().map(real);
+    parent.as_ref() == Some(&folder) || real(path).parent() == Some(&folder)
+}
+
 /// Refuses to write among the files of the state directory, or where nothing can be gone on with.
 fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
     let Some(state) = &arguments.state else { return Ok(()) };
-    let folder = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let late = arguments.late.as_ref().map(|late| ("--late", late));
     for (flag, to) in [("--output", &arguments.output)].into_iter().chain(late) {
         let Some(path) = to.file() else {
@@ -137,7 +162,14 @@ fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
                  standard output cannot be"
             )));
         };
-        if folder(path).parent() == Some(&folder(state)) {
+        if path.exists() && !path.is_file() {
+            return Err(Failure::Usage(format!(
+                "--state needs {flag} to be a regular file, and {} is none: the next run cuts it \
+                 back to what is good",
+                path.display()
+            )));
+        }
+        if lies_in(path, state) {
             return Err(Failure::Usage(format!(
                 "{} lies in the state directory, whose files are not to be mixed with others; \
                  name a file elsewhere",
@@ -193,7 +225,7 @@ impl Outputs {
         let (bytes, late_bytes) = kept.bytes();
         let open = |to: &Destination, bytes| match (to.file(), bytes) {
             (None, _) => unreachable!("only files are kept, and others were refused"),
-            (Some(path), 0) => create(path),
+            (Some(path), 0) => create_kept(path, kept.survives_loss_of_power()),
             (Some(path), bytes) => open_at(path, bytes),
         };
         let results_name = name_of(output);
@@ -230,6 +262,12 @@ impl Outputs {
         let at = |file: &mut File, name: &str| {
             file.stream_position().map_err(|error| Failure::writing(name, &error))
         };
+        if kept.survives_loss_of_power() {
+            let late = late.as_ref().map(|file| (file, &self.late_name));
+            for (file, name) in [(&*results, &self.results_name)].into_iter().chain(late) {
+                file.sync_data().map_err(|error| Failure::writing(name, &error))?;
+            }
+        }
         let late = late.as_mut().map(|file| at(file, &self.late_name)).transpose()?;
         kept.say(at(results, &self.results_name)?, late.unwrap_or(0))?;
         Ok(true)

@@ -248,7 +248,10 @@ where
     place_sources(&mut cores, stream, windows, lanes, (&bells, &board), resumptions)?;
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
     let (bells, last) = (thread_bells, clock.now());
-    Ok(M::opened(Engine { cores, bells, board, stop, settings, state, last }, handle))
+    Ok(M::opened(
+        Engine { cores, bells, board, stop, settings, state, last, broken: false },
+        handle,
+    ))
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

@@ -3,14 +3,15 @@
 
 use super::EngineError;
 use crate::aggregate::Aggregate;
-use crate::cpu::StopSignal;
+use crate::cpu::{Bell, StopSignal};
 use crate::metrics::{ShardMeter, SourceMeter};
 use crate::operator::Stage;
 use crate::record::Schema;
 use crate::ring::LocalRing;
-use crate::shard::{Intake, Progress, Shard};
+use crate::shard::{CommitRequest, Intake, Progress, Shard};
 use crate::sink::ResultSink;
 use crate::time::{Clock, MonotonicNanos, SystemClock};
+use crossbeam::channel::Sender;
 use std::sync::Arc;
 
 /// What is known of a core by those who step it. Nothing here is called per record.
@@ -20,6 +21,8 @@ pub(super) trait CoreDuty: Send {
     /// One bounded step of a task. `last` is when the thread's step before ended, of whichever
     /// core it was, and becomes when this one did.
     fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError>;
+    /// Has another thread sync what the shard writes down; it rings this bell when it has.
+    fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell);
 }
 
 pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
@@ -70,5 +73,9 @@ where
             },
         }
         Ok(progress)
+    }
+
+    fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell) {
+        self.shard.sync_with(syncs, bell);
     }
 }

@@ -154,6 +154,9 @@ impl<'s> Shift<'s> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::Bell;
+    use crate::shard::CommitRequest;
+    use crossbeam::channel::Sender;
     use std::sync::{Arc, Mutex};
 
     /// Notes its steps; its last source panics when it has three of them.
@@ -173,6 +176,8 @@ mod tests {
             self.steps.lock().unwrap().push((self.shard, task));
             Ok(Progress::Idle)
         }
+
+        fn sync_with(&mut self, _: Sender<CommitRequest>, _: Bell) {}
     }
 
     #[test]

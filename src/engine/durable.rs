@@ -3,10 +3,12 @@
 //! where each source goes on.
 
 use super::OpenError;
-use crate::log::{Guarantee, LogReader, MappedFiles, SegmentName, WriterStart};
+use crate::log::{
+    Backing, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName, WriterStart,
+};
 use crate::record::{NotSaved, ShardIndex, WordsReader};
 use crate::shard::{Heard, IntakePlace, Journal, JournalParts};
-use crate::state::{State, StateDirectory, StateError};
+use crate::state::{Durability, State, StateDirectory, StateError};
 use std::sync::Arc;
 
 /// What an engine with state begins with.
@@ -34,11 +36,15 @@ impl Durable {
         (shards, sources): (usize, usize),
     ) -> Result<Self, OpenError> {
         let directory = Arc::new(StateDirectory::open(state, described)?);
-        let files = Arc::new(MappedFiles::new(directory.folder()));
+        let guarantee = match directory.durability() {
+            Durability::Process => Guarantee::Process,
+            Durability::Disk { .. } => Guarantee::Disk,
+        };
+        let files = Arc::new(LogFiles::new(directory.folder(), guarantee));
         let (mut logs, mut all) = (Vec::new(), Vec::new());
         for shard in 0..shards {
             let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
-            let parts = look_through(&directory, &files, shard, sources)?;
+            let parts = look_through(&directory, &files, (shard, guarantee), sources)?;
             all.push(parts.heard.clone());
             logs.push(parts);
         }
@@ -56,8 +62,8 @@ impl Durable {
 /// believed.
 fn look_through(
     directory: &Arc<StateDirectory>,
-    files: &Arc<MappedFiles>,
-    shard: ShardIndex,
+    files: &Arc<LogFiles>,
+    (shard, guarantee): (ShardIndex, Guarantee),
     sources: usize,
 ) -> Result<JournalParts, StateError> {
     let identity = directory.identity();
@@ -78,11 +84,42 @@ fn look_through(
     }
     let end = reader.into_end();
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
-    let (segment, guarantee) = (SegmentName { shard, number: 0 }, Guarantee::Process);
+    drop_beyond(files, &end)?;
+    if guarantee == Guarantee::Disk {
+        make_durable(files, &end)?;
+    }
+    let segment = SegmentName { shard, number: 0 };
     let start = WriterStart { segment, next: end.next, identity, guarantee, epoch };
     let (directory, files) = (Arc::clone(directory), Arc::clone(files));
     let closed = Vec::new();
     Ok(JournalParts { directory, files, snapshot, logged, end, start, heard, closed })
+}
+
+/// Removes what a loss of power has left behind the end of a log, the last first: a log has no
+/// gaps.
+fn drop_beyond(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
+    for name in end.beyond.iter().rev() {
+        let failed = LogError::io(files.path_of(*name), "remove a segment behind the log's end");
+        files.remove(*name).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// What an earlier run has written and not synced is read, so it counts: it is made durable before
+/// anything follows from it.
+fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
+    for (name, _) in &end.segments {
+        let failed = |action| LogError::io(files.path_of(*name), action);
+        let segment = files.open(*name).map_err(failed("open"))?;
+        segment.syncer().sync().map_err(failed("sync"))?;
+    }
+    match end.segments.last() {
+        Some((name, _)) => {
+            let failed = LogError::io(files.path_of(*name), "sync the folder of");
+            files.sync_names().map_err(failed)
+        }
+        None => Ok(()),
+    }
 }
 
 /// A source goes on where the shard stood that had heard least: the others know what they have.

@@ -91,14 +91,17 @@ pub enum EngineError {
         /// What it said.
         message: String,
     },
+    /// An earlier step failed or panicked: what it left undone is not known.
+    #[error("an earlier step of this engine failed, and it can not go on; open another one")]
+    Broken,
     /// The runtime of glommio was asked for, and this machine refuses it.
     #[error("the runtime glommio cannot run here: {0}")]
     RuntimeRefused(IoUringRefusal),
     /// A thread or an executor could not be started.
-    #[error("a thread for shard {shard} could not be started: {reason}")]
+    #[error("a thread for {thread} could not be started: {reason}")]
     NoThread {
-        /// The shard.
-        shard: usize,
+        /// What it is for.
+        thread: String,
         /// What the system said.
         reason: String,
     },

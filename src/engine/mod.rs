@@ -16,6 +16,7 @@ mod running;
 mod runtime;
 mod sinks;
 mod stream;
+mod syncer;
 mod threads;
 
 pub use error::{EngineError, OpenError};
@@ -28,6 +29,8 @@ use self::core::CoreDuty;
 use crate::cpu::{Bell, IdlePolicy, Placement, StopReason, StopSignal};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::Progress;
+#[cfg(doc)]
+use crate::state::Durability;
 use crate::state::StateDirectory;
 use crate::time::MonotonicNanos;
 use std::sync::Arc;
@@ -45,6 +48,8 @@ pub struct Engine {
     state: Option<Arc<StateDirectory>>,
     /// When the step before ended; before the first, when the engine was assembled.
     last: MonotonicNanos,
+    /// Whether a step began and did not come to its end.
+    broken: bool,
 }
 
 /// What an engine is run with.
@@ -63,8 +68,9 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Runs the engine: one thread a shard, named `tidewheel-0`, `tidewheel-1` and so on, and no
-    /// other threads. Where there are more shards than CPUs that the process may use, there are as
-    /// many threads as CPUs, and each has several shards.
+    /// other threads, but for one named `tidewheel-sync` with [`Durability::Disk`]. Where there
+    /// are more shards than CPUs that the process may use, there are as many threads as CPUs, and
+    /// each has several shards.
     ///
     /// # Errors
     /// When the runtime that was asked for is refused by this machine, or a thread can not be
@@ -77,14 +83,18 @@ impl Engine {
     /// [`Progress::Finished`].
     ///
     /// # Errors
-    /// When a source or a shard can not go on.
+    /// When a source or a shard can not go on, and ever after; ever after a panic, too.
     pub fn step(&mut self) -> Result<Progress, EngineError> {
+        if std::mem::replace(&mut self.broken, true) {
+            return Err(EngineError::Broken);
+        }
         let mut all = Progress::Finished;
         for core in &mut self.cores {
             for task in 0..core.tasks() {
                 all = all.and(core.step(task, &mut self.last)?);
             }
         }
+        self.broken = false;
         Ok(all)
     }
 

@@ -2,11 +2,11 @@
 
 use super::crew::{self, Crew};
 use super::runtime::RuntimeChoice;
-use super::{Engine, EngineError, threads};
+use super::{Engine, EngineError, syncer, threads};
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopReason, StopSignal, Topology, pin_current_thread};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::ShardError;
-use crate::state::StateDirectory;
+use crate::state::{Durability, StateDirectory};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -20,6 +20,8 @@ pub struct Running {
     stopper: Stopper,
     board: Arc<MeterBoard>,
     choice: RuntimeChoice,
+    /// The thread that syncs, where there is one. It ends after the others.
+    syncer: Option<JoinHandle<()>>,
     /// Keeps the state directory locked.
     _state: Option<Arc<StateDirectory>>,
 }
@@ -74,14 +76,23 @@ impl Drop for Announcement {
 }
 
 pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
-    let Engine { cores, bells, board, stop, settings, state, last } = engine;
+    let Engine { mut cores, bells, board, stop, settings, state, last, broken } = engine;
+    if broken {
+        return Err(EngineError::Broken);
+    }
     let mut choice =
         RuntimeChoice::choose(settings.runtime).map_err(EngineError::RuntimeRefused)?;
     let topology = Topology::detect();
     let stopper = Stopper { stop, bells };
     let (started, starts) = mpsc::channel();
+    let is_synced = state.as_ref().is_some_and(|state| state.durability() != Durability::Process);
+    let syncer = match is_synced {
+        true => Some(syncer::start(cores.iter_mut(), &stopper.bells)?),
+        false => None,
+    };
     let (threads, first_choice) = (Vec::new(), choice.clone());
-    let mut running = Running { threads, stopper, board, choice: first_choice, _state: state };
+    let mut running =
+        Running { threads, stopper, board, choice: first_choice, syncer, _state: state };
     let threads = running.stopper.bells.len();
     running.board.set_threads(threads);
     for (thread, crew) in crew::divide(cores, threads, last).into_iter().enumerate() {
@@ -97,7 +108,10 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
         let started = std::thread::Builder::new()
             .name(format!("tidewheel-{thread}"))
             .spawn(move || start.run())
-            .map_err(|error| EngineError::NoThread { shard: thread, reason: error.to_string() })?;
+            .map_err(|error| EngineError::NoThread {
+                thread: format!("shard {thread}"),
+                reason: error.to_string(),
+            })?;
         running.threads.push(started);
     }
     for refusal in starts.iter().take(running.threads.len()).flatten() {
@@ -201,7 +215,17 @@ impl Running {
             });
             outcome = first_cause(outcome, ended);
         }
+        self.end_syncs();
         outcome.map(|()| self.metrics())
+    }
+}
+
+impl Running {
+    fn end_syncs(&mut self) {
+        if let Some(syncer) = self.syncer.take() {
+            // What it was asked for it has done, or said that it could not.
+            let _ = syncer.join();
+        }
     }
 }
 
@@ -215,5 +239,6 @@ impl Drop for Running {
             // Its error has nobody to go to.
             let _ = thread.join();
         }
+        self.end_syncs();
     }
 }

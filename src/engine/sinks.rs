@@ -52,7 +52,7 @@ where
         + 'static,
     L: FnMut(LateRecord<'_, S::Row>) + Clone + Send + 'static,
 {
-    type Sink = Callback<A, F, L>;
+    type Sink = Callback<S, A, F, L>;
     type Handle = ();
     type Opened = Engine;
 
@@ -94,7 +94,7 @@ where
             let schema = plan.schema.clone();
             let sink =
                 LaneSink::new(schema, producer, reader.clone(), self.late, Arc::clone(meter));
-            lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.confirmation()));
+            lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.understanding()));
             sinks.push(sink);
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);

@@ -14,6 +14,8 @@
 
 mod backing;
 mod error;
+#[cfg(unix)]
+mod files;
 mod memory;
 mod name;
 mod plain;
@@ -28,6 +30,8 @@ mod mapped;
 
 pub use backing::{Backing, Segment, Syncer};
 pub use error::{LogError, Refusal};
+#[cfg(unix)]
+pub use files::{LogFiles, LogSegment};
 #[cfg(unix)]
 pub use mapped::{MappedFiles, MappedSegment};
 pub use memory::{CrashingFiles, MemorySegment};

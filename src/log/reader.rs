@@ -55,6 +55,9 @@ pub struct LogEnd {
     pub epoch: Option<u64>,
     /// What is left of a write that was interrupted.
     pub torn: Option<Torn>,
+    /// Segments behind the end, oldest first: a loss of power has taken what was between. Nothing
+    /// in them was ever durable; they are to be removed before the log goes on.
+    pub beyond: Vec<SegmentName>,
 }
 
 /// Reads the entries of one shard's log in their order.
@@ -121,7 +124,14 @@ impl<B: Backing> LogReader<B> {
             headless: None,
             needed: next,
             left: None,
-            end: LogEnd { next, last, segments: Vec::new(), epoch: None, torn: None },
+            end: LogEnd {
+                next,
+                last,
+                segments: Vec::new(),
+                epoch: None,
+                torn: None,
+                beyond: Vec::new(),
+            },
             ended: false,
         })
     }
@@ -296,7 +306,9 @@ impl<B: Backing> LogReader<B> {
             for name in std::iter::once(later).chain(std::mem::take(&mut self.ahead)) {
                 let start = LogPosition { segment: name, offset: SEGMENT_HEADER_BYTES };
                 is_damage = is_damage || self.is_followed(start, is_synced)?;
+                self.end.beyond.push(name);
             }
+            self.end.last = self.end.segments.last().map(|(name, _)| *name);
         }
         if is_damage {
             let path = self.backing.path_of(position.segment);

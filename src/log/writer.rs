@@ -4,8 +4,9 @@ use super::backing::{Backing, Segment, Syncer};
 use super::error::LogError;
 use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
-use crate::frame::{Frame, FrameHeader, HEADER_WORDS};
+use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
 use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
+use crate::time::Watermark;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -163,6 +164,18 @@ impl<B: Backing> LogWriter<B> {
         begin(&*self.backing, &self.start, (name, self.next), segment)
     }
 
+    /// Appends that all entries before `covered` are synced: damage among them is told from a loss
+    /// of power then.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn mark_synced(&mut self, covered: EntrySequence) -> Result<(), LogError> {
+        let mut mark = FrameHeader::new(FrameKind::Synced, Watermark::START);
+        mark.lane_sequence = covered.0;
+        let words: &[u64] = bytemuck::cast_slice(bytemuck::bytes_of(&mark));
+        self.append(Frame::trusted(words)).map(drop)
+    }
+
     /// All that has been appended and no earlier sync point covers, to be synced by whoever may
     /// block. Sync points are synced in the order in which they were taken.
     pub fn sync_point(&mut self) -> SyncPoint<B> {
@@ -244,6 +257,11 @@ impl<B> fmt::Debug for SyncPoint<B> {
 }
 
 impl<B: Backing> SyncPoint<B> {
+    /// The first entry that it does not cover.
+    pub const fn covers(&self) -> EntrySequence {
+        self.covers
+    }
+
     /// Makes them durable; blocks. Says the first entry that is not covered.
     ///
     /// # Errors

@@ -75,6 +75,12 @@ impl<T> Consumer<T> {
         self.shared.producer.is_gone() && self.readable() == 0
     }
 
+    /// Whether the producer was dropped: what is there by now is all there will ever be.
+    #[inline]
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.producer.is_gone()
+    }
+
     /// Slots of the ring.
     #[inline]
     pub fn capacity(&self) -> usize {

@@ -8,14 +8,17 @@
 //! Where there is a snapshot of the shard, it begins with that, and with the log behind it.
 
 use super::ShardError;
+use super::commit::{CommitRequest, Commits};
 use super::heard::Heard;
 use super::snapshots::{Snapshots, Written};
+use crate::cpu::Bell;
 use crate::frame::{Frame, FrameHeader, FrameKind};
-use crate::log::{LogEnd, LogReader, LogWriter, MappedFiles, SegmentName, WriterStart};
+use crate::log::{EntrySequence, LogEnd, LogFiles, LogReader, LogWriter, SegmentName, WriterStart};
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{Snapshot, StateDirectory, StateError};
-use crate::time::Watermark;
+use crate::state::{Durability, Snapshot, StateDirectory, StateError};
+use crate::time::{MonotonicNanos, Watermark};
+use crossbeam::channel::Sender;
 use std::sync::Arc;
 
 /// What a journal is made of.
@@ -24,7 +27,7 @@ pub struct JournalParts {
     /// Where the log lies, and the snapshots.
     pub directory: Arc<StateDirectory>,
     /// The log's files.
-    pub files: Arc<MappedFiles>,
+    pub files: Arc<LogFiles>,
     /// What the shard held at one place of the log.
     pub snapshot: Option<Snapshot>,
     /// Bytes of the log behind that place.
@@ -55,9 +58,15 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub struct Journal {
     parts: JournalParts,
-    replay: Option<LogReader<MappedFiles>>,
-    writer: Option<LogWriter<MappedFiles>>,
+    replay: Option<LogReader<LogFiles>>,
+    writer: Option<LogWriter<LogFiles>>,
     snapshots: Snapshots,
+    /// Where a loss of power is to be survived.
+    commits: Option<Commits>,
+    /// The entry after the last one that results follow from.
+    written: EntrySequence,
+    /// What the log says of how far it is synced.
+    marked: EntrySequence,
     /// The run whose entries are being taken again.
     epoch: Option<u64>,
 }
@@ -85,9 +94,24 @@ impl Journal {
             replay.pass_before(snapshot.next)?;
             last = snapshot.words.len() as u64 * 8;
         }
-        let snapshots = Snapshots::new(parts.directory.snapshot_every(), parts.logged, last);
+        let snapshots =
+            Snapshots::new(shard, (parts.directory.snapshot_every(), parts.logged, last));
         let epoch = parts.snapshot.as_ref().map(|snapshot| snapshot.epoch);
-        Ok(Self { parts, replay: Some(replay), writer: None, snapshots, epoch })
+        let next = parts.end.next;
+        let commits = match parts.directory.durability() {
+            Durability::Process => None,
+            Durability::Disk { interval } => Some(Commits::new(shard, interval, next)),
+        };
+        Ok(Self {
+            parts,
+            replay: Some(replay),
+            writer: None,
+            snapshots,
+            commits,
+            written: next,
+            marked: next,
+            epoch,
+        })
     }
 
     /// Rows of each lane that snapshot and log hold.
@@ -182,7 +206,7 @@ impl Journal {
             self.writer = Some(LogWriter::begin(Arc::clone(files), start, before).map_err(failed)?);
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        writer.append(frame).map_err(failed)?;
+        self.written = writer.append(frame).map_err(failed)?.next();
         self.parts.heard[usize::from(frame.header().partition)].hear(frame);
         self.snapshots.note_logged(size_of_val(frame.words()));
         Ok(())
@@ -217,13 +241,56 @@ impl Journal {
     /// removed.
     pub(super) fn step_snapshot(&mut self, confirmed: OutputCounts) -> Result<Written, ShardError> {
         let shard = self.shard();
-        let written = self.snapshots.step(confirmed);
-        let written = written.map_err(|error| ShardError::State { shard, error })?;
+        let written = self.snapshots.step(confirmed, self.commits.as_mut())?;
         if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
             let released = writer.release_before(next);
             released.map_err(|error| ShardError::Log { shard, error })?;
         }
         Ok(written)
+    }
+
+    /// Whether results are held until what they follow from is durable.
+    pub(super) fn holds_results(&self) -> bool {
+        self.commits.is_some()
+    }
+
+    /// Has another thread sync, which rings this bell when it has.
+    pub(super) fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell) {
+        if let Some(commits) = &mut self.commits {
+            commits.sync_with(syncs, bell);
+        }
+    }
+
+    /// Has what is written made durable when it is time to, which it is sooner where the shard is
+    /// `idle`. Says what may leave of the `taken` results, if that is more than before.
+    pub(super) fn commit(
+        &mut self,
+        taken: OutputCounts,
+        (now, idle): (MonotonicNanos, bool),
+    ) -> Result<Option<OutputCounts>, ShardError> {
+        let shard = self.shard();
+        let Some(commits) = &mut self.commits else { return Ok(None) };
+        commits.note(taken, self.written);
+        let covered = commits.covered()?;
+        if let Some(writer) = &mut self.writer {
+            if covered > self.marked {
+                self.marked = covered;
+                let marked = writer.mark_synced(covered);
+                marked.map_err(|error| ShardError::Log { shard, error })?;
+            }
+            if commits.is_due(self.written, covered, (now, idle)) {
+                commits.ask(writer.sync_point(), now);
+            }
+        }
+        Ok(commits.let_out(commits.covered()?))
+    }
+
+    /// Whether all that was written is durable.
+    pub(super) fn is_settled(&self) -> Result<bool, ShardError> {
+        match &self.commits {
+            Some(commits) => Ok(commits.covered()? >= self.written),
+            None => Ok(true),
+        }
     }
 
     /// Whether a lane brings nothing more in this run, be it that its source stopped before its

@@ -5,7 +5,8 @@
 //! May use every room below. A shard is a deterministic machine over its inbound frames: it reads
 //! no clock but to measure, and does no I/O but to write down what it takes, where that is asked
 //! for (`journal`), together with where its sources stand (`place`), and now and then all that it
-//! holds (`snapshots`). One step, in order:
+//! holds (`snapshots`). Where a loss of power is to be survived, results are held until what they
+//! follow from is synced (`commit`), which it has others do. One step, in order:
 //!
 //! 1. results that found no room the last time leave;
 //! 2. a frame is taken from a lane, in place, and written down first where there is a journal;
@@ -14,6 +15,7 @@
 //! 5. when the merged watermark moved, windows close and results leave.
 
 mod combining;
+mod commit;
 mod heard;
 mod intake;
 mod journal;
@@ -24,6 +26,7 @@ mod snapshots;
 mod step;
 
 pub use combining::Combining;
+pub use commit::{CommitRequest, REQUESTS_MAX};
 pub use heard::Heard;
 pub use intake::{DeadLetter, DeadLetterObserver, Intake, IntakeParts, TimeRules};
 pub use journal::{Journal, JournalParts};

@@ -2,10 +2,13 @@
 //! bytes of log, a piece in each step, and in force once all that had come out by then is
 //! confirmed. Until then what came out may have to come out again, and the state before is needed.
 
+use super::ShardError;
+use super::commit::Commits;
 use crate::limits::SNAPSHOT_STEP_BYTES;
 use crate::log::EntrySequence;
+use crate::record::ShardIndex;
 use crate::sink::OutputCounts;
-use crate::state::{SnapshotWriter, StateError};
+use crate::state::SnapshotWriter;
 
 /// The snapshots of one shard.
 #[derive(Debug)]
@@ -16,6 +19,9 @@ pub(super) struct Snapshots {
     /// Bytes of the last one.
     last: u64,
     writing: Option<Writing>,
+    /// Where in the log the one is that is being put in force.
+    switching: Option<EntrySequence>,
+    shard: ShardIndex,
 }
 
 /// A snapshot that is not in force yet.
@@ -41,8 +47,8 @@ pub(super) enum Written {
 
 impl Snapshots {
     /// Snapshots after so many bytes of log, of which so many were logged before this run.
-    pub(super) fn new(every: u64, logged: u64, last: u64) -> Self {
-        Self { every, logged, last, writing: None }
+    pub(super) fn new(shard: ShardIndex, (every, logged, last): (u64, u64, u64)) -> Self {
+        Self { every, logged, last, writing: None, switching: None, shard }
     }
 
     pub(super) fn note_logged(&mut self, bytes: usize) {
@@ -51,7 +57,9 @@ impl Snapshots {
 
     /// Whether it is time for one.
     pub(super) fn is_due(&self) -> bool {
-        self.writing.is_none() && self.logged >= self.every.max(self.last.saturating_mul(2))
+        self.writing.is_none()
+            && self.switching.is_none()
+            && self.logged >= self.every.max(self.last.saturating_mul(2))
     }
 
     /// Begins with one.
@@ -65,19 +73,43 @@ impl Snapshots {
         self.writing = Some(Writing { writer, next, taken, whole: false });
     }
 
-    /// Goes on with the one at hand.
-    pub(super) fn step(&mut self, confirmed: OutputCounts) -> Result<Written, StateError> {
+    /// Goes on with the one at hand. Where a loss of power is to be survived, it comes in force
+    /// only when the log is durable up to it, and by the hand of those who sync.
+    pub(super) fn step(
+        &mut self,
+        confirmed: OutputCounts,
+        commits: Option<&mut Commits>,
+    ) -> Result<Written, ShardError> {
+        if let (Some(next), Some(commits)) = (self.switching, &commits) {
+            if !commits.snapshots_are_in_force() {
+                return Ok(Written::Nothing);
+            }
+            self.switching = None;
+            return Ok(Written::InForce(next));
+        }
         let Some(writing) = &mut self.writing else { return Ok(Written::Nothing) };
+        let failed = |error| ShardError::State { shard: self.shard, error };
         if !writing.whole {
-            writing.whole = writing.writer.write(SNAPSHOT_STEP_BYTES)?;
+            writing.whole = writing.writer.write(SNAPSHOT_STEP_BYTES).map_err(failed)?;
             return Ok(Written::Some);
         }
-        match self.writing.take_if(|writing| writing.taken.are_within(confirmed)) {
-            Some(Writing { writer, next, .. }) => {
-                writer.switch()?;
+        let covered = commits.as_ref().map(|commits| commits.covered()).transpose()?;
+        let is_logged = |next| covered.is_none_or(|covered| covered >= next);
+        let may_switch =
+            |writing: &mut Writing| writing.taken.are_within(confirmed) && is_logged(writing.next);
+        let Some(Writing { writer, next, .. }) = self.writing.take_if(may_switch) else {
+            return Ok(Written::Nothing);
+        };
+        match commits {
+            None => {
+                writer.switch().map_err(failed)?;
                 Ok(Written::InForce(next))
             }
-            None => Ok(Written::Nothing),
+            Some(commits) => {
+                commits.ask_snapshot(writer);
+                self.switching = Some(next);
+                Ok(Written::Some)
+            }
         }
     }
 }

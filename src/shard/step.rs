@@ -1,10 +1,12 @@
 //! The shard's step: the hot path from a frame to a result.
 
+use super::commit::CommitRequest;
 use super::heard::Heard;
 use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
 use super::snapshots::Written;
 use crate::aggregate::Aggregate;
+use crate::cpu::Bell;
 use crate::exchange::{Inbox, WatermarkMerge};
 use crate::frame::{Frame, FrameKind};
 use crate::limits::{
@@ -18,6 +20,7 @@ use crate::sink::{OutputCounts, ResultSink, Session};
 use crate::state::StateError;
 use crate::time::{Clock, MonotonicNanos, Watermark};
 use crate::window::{Added, Firing, Flow, LateRow, StoreError, WindowStore};
+use crossbeam::channel::Sender;
 use std::sync::Arc;
 
 /// Why a shard can not go on.
@@ -148,6 +151,9 @@ where
             let restored = parts.restore(&snapshot.words);
             restored.map_err(|NotSaved| journal.not_a_snapshot())?;
         }
+        if journal.as_ref().is_some_and(Journal::holds_results) {
+            parts.sink.hold(&parts.schema);
+        }
         Ok(Self {
             parts,
             journal,
@@ -173,6 +179,17 @@ where
         if self.finished {
             return Ok(Progress::Finished);
         }
+        let progress = self.step_on(locals, clock, stopping)?;
+        let is_idle = progress != Progress::Worked;
+        Ok(if self.commit(clock, is_idle)? { Progress::Worked } else { progress })
+    }
+
+    fn step_on(
+        &mut self,
+        locals: &mut [LocalRing<u64>],
+        clock: &impl Clock,
+        stopping: bool,
+    ) -> Result<Progress, ShardError> {
         match self.drain(clock, stopping) {
             Drained::All => {}
             Drained::NoRoom => return Ok(Progress::Blocked),
@@ -195,7 +212,11 @@ where
             }
         }
         self.first_lane = (self.first_lane + 1) % lanes.max(1);
-        if (0..lanes).all(|lane| self.is_closed(lane)) && self.parts.sink.finish() {
+        let is_over = (0..lanes).all(|lane| self.is_closed(lane)) && self.is_settled()?;
+        if is_over {
+            self.parts.sink.let_out(self.parts.sink.taken());
+        }
+        if is_over && self.parts.sink.finish() {
             self.finished = true;
             self.note_held();
             self.parts.meter.ended.set(u64::from(self.parts.merge.is_done()));
@@ -274,6 +295,31 @@ where
             parts.meter.snapshots.add(1);
         }
         Ok(written != Written::Nothing)
+    }
+
+    /// Lets out what has become durable, and has more become so. Says whether anything may leave
+    /// that might not before.
+    fn commit(&mut self, clock: &impl Clock, is_idle: bool) -> Result<bool, ShardError> {
+        let Some(journal) = self.journal.as_mut().filter(|journal| journal.holds_results()) else {
+            return Ok(false);
+        };
+        let out = journal.commit(self.parts.sink.taken(), (clock.now(), is_idle))?;
+        if let Some(until) = out {
+            self.parts.sink.let_out(until);
+        }
+        Ok(out.is_some())
+    }
+
+    /// Whether nothing is held back.
+    fn is_settled(&self) -> Result<bool, ShardError> {
+        self.journal.as_ref().map_or(Ok(true), Journal::is_settled)
+    }
+
+    /// Has another thread sync, which rings this bell when it has.
+    pub fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell) {
+        if let Some(journal) = &mut self.journal {
+            journal.sync_with(syncs, bell);
+        }
     }
 
     /// Whether a lane will bring nothing more.

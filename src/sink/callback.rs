@@ -1,16 +1,31 @@
 //! Results handed to a closure on the shard's own core, and results that are only counted.
 
-use super::{LateRecord, OutputCounts, ResultSink, Session, WindowResult};
+use super::handle::{front, late, may_leave, results};
+use super::lane::LaneSession;
+use super::{LaneSink, LateRecord, OutputCounts, ResultSink, Session, WindowResult};
 use crate::aggregate::Aggregate;
+use crate::cpu::Bell;
+use crate::exchange::FRAME_WORDS_MAX;
+use crate::frame::FrameKind;
+use crate::limits::RESULT_LANE_BYTES;
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
+use crate::ring::{Consumer, ring};
 use crate::window::{Fired, Flow, LateRow};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Calls a closure for each result, another for each late record. Both run on the shard's core,
 /// so they must neither block nor take long. What a closure has returned from counts as
 /// confirmed: an engine with state may never bring it again.
-pub struct Callback<A, F, L> {
+pub struct Callback<S, A, F, L> {
+    calls: Calls<A, F, L>,
+    /// What is held until it is let out.
+    held: Option<Box<Held<S>>>,
+}
+
+/// The closures, and how often they were called.
+pub struct Calls<A, F, L> {
     shard: ShardIndex,
     aggregate: A,
     on_result: F,
@@ -20,13 +35,26 @@ pub struct Callback<A, F, L> {
     meter: Arc<SinkMeter>,
 }
 
-impl<A, F, L> std::fmt::Debug for Callback<A, F, L> {
+/// Results between a shard and its own closures.
+struct Held<S> {
+    schema: S,
+    lane: LaneSink<S>,
+    consumer: Consumer<u64>,
+}
+
+impl<S, A, F, L> std::fmt::Debug for Callback<S, A, F, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Callback").field("shard", &self.shard).finish_non_exhaustive()
+        f.debug_struct("Callback").field("shard", &self.calls.shard).finish_non_exhaustive()
     }
 }
 
-impl<A, F, L> Callback<A, F, L> {
+impl<A, F, L> std::fmt::Debug for Calls<A, F, L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").field("shard", &self.shard).finish_non_exhaustive()
+    }
+}
+
+impl<S, A, F, L> Callback<S, A, F, L> {
     /// The closures of one shard.
     pub fn new(
         shard: ShardIndex,
@@ -35,11 +63,12 @@ impl<A, F, L> Callback<A, F, L> {
         on_late: L,
         meter: Arc<SinkMeter>,
     ) -> Self {
-        Self { shard, aggregate, on_result, on_late, sequence: 0, late: 0, meter }
+        let calls = Calls { shard, aggregate, on_result, on_late, sequence: 0, late: 0, meter };
+        Self { calls, held: None }
     }
 }
 
-impl<S, A, F, L> ResultSink<S, A> for Callback<A, F, L>
+impl<S, A, F, L> ResultSink<S, A> for Callback<S, A, F, L>
 where
     S: Schema,
     A: Aggregate<S::Row>,
@@ -49,24 +78,30 @@ where
     type Session<'a> = CallbackSession<'a, S, A, F, L>;
 
     fn session(&mut self) -> Self::Session<'_> {
-        CallbackSession { sink: self, schema: std::marker::PhantomData }
+        match &mut self.held {
+            None => CallbackSession::Calling(&mut self.calls, PhantomData),
+            Some(held) => CallbackSession::Holding(ResultSink::<S, A>::session(&mut held.lane)),
+        }
     }
 
-    fn late(&mut self, _: &S, late: &LateRow<'_, S::Row>) {
-        self.meter.late.add(1);
-        (self.on_late)(LateRecord {
+    fn late(&mut self, schema: &S, late: &LateRow<'_, S::Row>) {
+        if let Some(held) = &mut self.held {
+            return ResultSink::<S, A>::late(&mut held.lane, schema, late);
+        }
+        self.calls.meter.late.add(1);
+        (self.calls.on_late)(LateRecord {
             row: late.row,
             heap: late.heap,
             window_end: late.window_end,
             watermark: late.watermark,
-            shard: self.shard,
-            sequence: self.late,
+            shard: self.calls.shard,
+            sequence: self.calls.late,
         });
-        self.late += 1;
+        self.calls.late += 1;
     }
 
     fn flush(&mut self) -> bool {
-        true
+        self.held.as_mut().is_none_or(|held| ResultSink::<S, A>::flush(&mut held.lane))
     }
 
     fn finish(&mut self) -> bool {
@@ -74,29 +109,69 @@ where
     }
 
     fn taken(&self) -> OutputCounts {
-        OutputCounts { results: self.sequence, late: self.late }
+        match &self.held {
+            None => ResultSink::<S, A>::confirmed(self),
+            Some(held) => ResultSink::<S, A>::taken(&held.lane),
+        }
     }
 
     fn confirmed(&self) -> OutputCounts {
-        ResultSink::<S, A>::taken(self)
+        OutputCounts { results: self.calls.sequence, late: self.calls.late }
     }
 
     fn resume(&mut self, behind: OutputCounts) {
-        (self.sequence, self.late) = (behind.results, behind.late);
-        self.meter.results.set(behind.results);
-        self.meter.late.set(behind.late);
+        (self.calls.sequence, self.calls.late) = (behind.results, behind.late);
+        self.calls.meter.results.set(behind.results);
+        self.calls.meter.late.set(behind.late);
+    }
+
+    fn hold(&mut self, schema: &S) {
+        let (producer, consumer) = ring(RESULT_LANE_BYTES / 8, FRAME_WORDS_MAX);
+        let (schema, meter) = (schema.clone(), Arc::clone(&self.calls.meter));
+        let mut lane = LaneSink::new(schema.clone(), producer, Bell::new(), true, meter);
+        let behind = ResultSink::<S, A>::confirmed(self);
+        ResultSink::<S, A>::resume(&mut lane, behind);
+        self.held = Some(Box::new(Held { schema, lane, consumer }));
+    }
+
+    fn let_out(&mut self, until: OutputCounts) {
+        let Some(held) = &mut self.held else { return };
+        let (shard, taken) = (usize::from(self.calls.shard.0), &mut 0);
+        while let Some(frame) = front(&mut held.consumer)
+            && may_leave(frame.header(), until)
+        {
+            let (words, kind) = (frame.words().len(), frame.header().kind());
+            *taken = 0;
+            match kind {
+                Some(FrameKind::Partials) => {
+                    let next = (shard, frame, &mut *taken);
+                    results(&held.schema, &self.calls.aggregate, next, &mut self.calls.on_result);
+                    self.calls.sequence += *taken as u64;
+                }
+                _ => {
+                    late(&held.schema, (shard, frame, &mut *taken), &mut self.calls.on_late);
+                    self.calls.late += *taken as u64;
+                }
+            }
+            held.consumer.release(words);
+        }
     }
 }
 
 /// A session of a [`Callback`].
-pub struct CallbackSession<'a, S, A, F, L> {
-    sink: &'a mut Callback<A, F, L>,
-    schema: std::marker::PhantomData<fn() -> S>,
+pub enum CallbackSession<'a, S, A, F, L> {
+    /// Its closures are called at once.
+    Calling(&'a mut Calls<A, F, L>, PhantomData<fn() -> S>),
+    /// They are called once the results may leave.
+    Holding(LaneSession<'a>),
 }
 
 impl<S, A, F, L> std::fmt::Debug for CallbackSession<'_, S, A, F, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.sink.fmt(f)
+        match self {
+            Self::Calling(calls, _) => calls.fmt(f),
+            Self::Holding(lane) => lane.fmt(f),
+        }
     }
 }
 
@@ -108,7 +183,10 @@ where
 {
     #[inline]
     fn emit(&mut self, fired: &Fired<'_, S::Key, A::Partial>) -> Flow {
-        let sink = &mut *self.sink;
+        let sink = match self {
+            Self::Calling(sink, _) => &mut **sink,
+            Self::Holding(lane) => return Session::<S::Key, A::Partial>::emit(lane, fired),
+        };
         (sink.on_result)(WindowResult {
             window: fired.window,
             key: fired.key,
@@ -122,11 +200,17 @@ where
     }
 
     fn results(&self) -> u64 {
-        self.sink.sequence
+        match self {
+            Self::Calling(sink, _) => sink.sequence,
+            Self::Holding(lane) => Session::<S::Key, A::Partial>::results(lane),
+        }
     }
 
     fn close(self) {
-        self.sink.meter.results.set(self.sink.sequence);
+        match self {
+            Self::Calling(sink, _) => sink.meter.results.set(sink.sequence),
+            Self::Holding(lane) => Session::<S::Key, A::Partial>::close(lane),
+        }
     }
 }
 
@@ -176,6 +260,11 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
         self.meter.results.set(behind.results);
         self.meter.late.set(behind.late);
     }
+
+    /// What is thrown away need not be held.
+    fn hold(&mut self, _: &S) {}
+
+    fn let_out(&mut self, _: OutputCounts) {}
 }
 
 impl<K: KeyKind, P> Session<K, P> for &mut Discard {

@@ -1,10 +1,10 @@
 //! The in-process handle that results are polled from, on any thread.
 
-use super::lane::{Confirmation, LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, result_stride};
+use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, Understanding, result_stride};
 use super::{LateRecord, OutputCounts, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
-use crate::frame::{Frame, FrameKind, HEADER_WORDS};
+use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
@@ -33,7 +33,7 @@ pub struct Results<S, A> {
 }
 
 /// The reader's end of one shard's ring: the bell wakes the shard's core.
-pub(crate) type LaneParts = (Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Confirmation>);
+pub(crate) type LaneParts = (Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Understanding>);
 
 #[derive(Debug)]
 struct ResultLane {
@@ -46,7 +46,7 @@ struct ResultLane {
     meter: Arc<SinkMeter>,
     /// What was handed over.
     polled: OutputCounts,
-    confirmation: Arc<Confirmation>,
+    understanding: Arc<Understanding>,
 }
 
 impl ResultLane {
@@ -59,21 +59,38 @@ impl ResultLane {
         }
     }
 
+    /// Whether there is something to hand over now.
+    fn is_readable(&mut self) -> bool {
+        let front = front(&mut self.consumer);
+        front.is_some_and(|frame| may_leave(frame.header(), self.understanding.let_out.get()))
+    }
+
+    /// What a shard that is gone has not let out never leaves.
     fn is_ended(&mut self) -> bool {
-        self.ended || self.consumer.is_finished()
+        self.ended || self.consumer.is_abandoned() && !self.is_readable()
+    }
+}
+
+/// Whether all of a frame of results or late records is let out.
+pub(super) fn may_leave(header: &FrameHeader, let_out: OutputCounts) -> bool {
+    let until = header.lane_sequence + u64::from(header.count);
+    match header.kind() {
+        Some(FrameKind::Partials) => until <= let_out.results,
+        Some(FrameKind::Records) => until <= let_out.late,
+        _ => true,
     }
 }
 
 impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(schema: S, aggregate: A, lanes: Vec<LaneParts>, listener: Listener) -> Self {
-        let lanes = lanes.into_iter().map(|(consumer, bell, meter, confirmation)| ResultLane {
+        let lanes = lanes.into_iter().map(|(consumer, bell, meter, understanding)| ResultLane {
             consumer,
             bell,
             taken: 0,
             ended: false,
             meter,
             polled: OutputCounts::default(),
-            confirmation,
+            understanding,
         });
         let lanes = lanes.collect();
         Self { schema, aggregate, lanes, listener }
@@ -93,6 +110,9 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
             let mut there = lane.consumer.readable();
             while there > 0 {
                 let Some(frame) = front(&mut lane.consumer) else { break };
+                if !may_leave(frame.header(), lane.understanding.let_out.get()) {
+                    break;
+                }
                 let words = frame.words().len();
                 there = there.saturating_sub(words);
                 let header = frame.header();
@@ -131,7 +151,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     /// its logs grow while nothing is confirmed; without state this does nothing.
     pub fn confirm(&mut self) {
         for lane in &mut self.lanes {
-            lane.confirmation.raise(lane.polled);
+            lane.understanding.confirmed.raise(lane.polled);
         }
     }
 
@@ -144,7 +164,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub fn wait(&mut self, timeout: Duration) {
         let nap = self.listener.prepare();
         let lanes = &mut self.lanes;
-        let readable = lanes.iter_mut().any(|lane| lane.consumer.readable() != 0);
+        let readable = lanes.iter_mut().any(ResultLane::is_readable);
         if !readable && !lanes.iter_mut().all(ResultLane::is_ended) {
             nap.sleep(timeout);
         }
@@ -166,14 +186,14 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     }
 }
 
-fn front(consumer: &mut Consumer<u64>) -> Option<Frame<'_>> {
+pub(super) fn front(consumer: &mut Consumer<u64>) -> Option<Frame<'_>> {
     let words = Frame::words_of(consumer.front(HEADER_WORDS)?);
     consumer.front(words).map(Frame::trusted)
 }
 
 /// Hands over a frame's rows from the `taken`th on, each counted before it is: whatever becomes
 /// of it there, it does not come again.
-fn results<S: Schema, A: Aggregate<S::Row>>(
+pub(super) fn results<S: Schema, A: Aggregate<S::Row>>(
     _: &S,
     aggregate: &A,
     (shard, frame, taken): (usize, Frame<'_>, &mut usize),
@@ -203,7 +223,7 @@ fn results<S: Schema, A: Aggregate<S::Row>>(
 }
 
 /// The same with late records.
-fn late<S: Schema>(
+pub(super) fn late<S: Schema>(
     schema: &S,
     (shard, frame, taken): (usize, Frame<'_>, &mut usize),
     on_late: &mut impl FnMut(LateRecord<'_, S::Row>),

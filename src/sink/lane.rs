@@ -30,27 +30,51 @@ pub(super) fn result_stride<K: KeyKind, P>() -> usize {
     RESULT_HEAD_WORDS + K::words() + size_of::<P>().div_ceil(8)
 }
 
-/// What the reader of a shard's results has confirmed. The reader writes it, the shard reads it.
+/// Counts that only rise; one side writes them, the other reads them.
 #[derive(Debug)]
-pub(crate) struct Confirmation {
+pub(super) struct Mark {
     results: AtomicU64,
     late: AtomicU64,
 }
 
-impl Confirmation {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { results: AtomicU64::new(0), late: AtomicU64::new(0) })
+impl Mark {
+    const fn at(counts: OutputCounts) -> Self {
+        let OutputCounts { results, late } = counts;
+        Self { results: AtomicU64::new(results), late: AtomicU64::new(late) }
     }
 
-    /// Confirms all up to so many, and what was confirmed before.
+    /// Raises it to so many.
     pub(super) fn raise(&self, counts: OutputCounts) {
         self.results.fetch_max(counts.results, Ordering::Release);
         self.late.fetch_max(counts.late, Ordering::Release);
     }
 
+    fn set(&self, counts: OutputCounts) {
+        self.results.store(counts.results, Ordering::Release);
+        self.late.store(counts.late, Ordering::Release);
+    }
+
     pub(super) fn get(&self) -> OutputCounts {
         let results = self.results.load(Ordering::Acquire);
         OutputCounts { results, late: self.late.load(Ordering::Acquire) }
+    }
+}
+
+/// What shard and reader let each other know of the results between them.
+#[derive(Debug)]
+pub(crate) struct Understanding {
+    /// What the reader has confirmed.
+    pub(super) confirmed: Mark,
+    /// What the reader may take.
+    pub(super) let_out: Mark,
+}
+
+impl Understanding {
+    /// Nothing is confirmed, and nothing held.
+    pub(super) fn new() -> Arc<Self> {
+        let all = OutputCounts { results: u64::MAX, late: u64::MAX };
+        let confirmed = Mark::at(OutputCounts::default());
+        Arc::new(Self { confirmed, let_out: Mark::at(all) })
     }
 }
 
@@ -65,7 +89,7 @@ pub struct LaneSink<S> {
     results: u64,
     keep_late: bool,
     late: LateBuffer,
-    confirmation: Arc<Confirmation>,
+    understanding: Arc<Understanding>,
     meter: Arc<SinkMeter>,
 }
 
@@ -90,12 +114,12 @@ impl<S: Schema> LaneSink<S> {
         meter: Arc<SinkMeter>,
     ) -> Self {
         let (tail, late) = (Tail::default(), LateBuffer::default());
-        let confirmation = Confirmation::new();
-        Self { schema, producer, bell, tail, results: 0, keep_late, late, confirmation, meter }
+        let understanding = Understanding::new();
+        Self { schema, producer, bell, tail, results: 0, keep_late, late, understanding, meter }
     }
 
-    pub(crate) fn confirmation(&self) -> Arc<Confirmation> {
-        Arc::clone(&self.confirmation)
+    pub(crate) fn understanding(&self) -> Arc<Understanding> {
+        Arc::clone(&self.understanding)
     }
 
     /// Moves late records into one frame, as many as fit. `false` when the ring is full.
@@ -195,7 +219,8 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     }
 
     fn confirmed(&self) -> OutputCounts {
-        let (taken, confirmed) = (ResultSink::<S, A>::taken(self), self.confirmation.get());
+        let (taken, confirmed) =
+            (ResultSink::<S, A>::taken(self), self.understanding.confirmed.get());
         match self.producer.is_abandoned() {
             true => taken,
             false if self.keep_late => confirmed,
@@ -205,10 +230,19 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
 
     fn resume(&mut self, behind: OutputCounts) {
         (self.results, self.late.records) = (behind.results, behind.late);
-        self.confirmation.raise(behind);
+        self.understanding.confirmed.raise(behind);
         self.meter.results.set(behind.results);
         self.meter.late.set(behind.late);
         self.meter.handed.set(behind.results);
+    }
+
+    fn hold(&mut self, _: &S) {
+        self.understanding.let_out.set(ResultSink::<S, A>::taken(self));
+    }
+
+    fn let_out(&mut self, until: OutputCounts) {
+        self.understanding.let_out.raise(until);
+        self.bell.ring();
     }
 }
 

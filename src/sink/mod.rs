@@ -88,6 +88,11 @@ pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
     fn confirmed(&self) -> OutputCounts;
     /// Goes on behind what an earlier run brought out and had confirmed.
     fn resume(&mut self, behind: OutputCounts);
+    /// From now on nothing leaves before it [is let out](ResultSink::let_out). Called before
+    /// anything is taken.
+    fn hold(&mut self, schema: &S);
+    /// All up to so many may leave.
+    fn let_out(&mut self, until: OutputCounts);
 }
 
 /// The results of one closing on their way out.

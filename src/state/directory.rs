@@ -4,9 +4,10 @@ use super::error::StateError;
 use super::manifest::Manifest;
 use super::progress::OutputProgress;
 use super::snapshot::{self, Snapshot, SnapshotWriter};
-use crate::limits::SNAPSHOT_LOG_BYTES;
+use crate::limits::{COMMIT_INTERVAL_MILLIS, SNAPSHOT_LOG_BYTES};
 use crate::log::LogIdentity;
 use crate::record::{NotSaved, ShardIndex};
+use crate::time::Span;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,13 +19,42 @@ pub struct State {
     folder: PathBuf,
     described: Vec<(String, String)>,
     snapshot_every: u64,
+    durability: Durability,
+}
+
+/// What the state of an engine survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process, however it ends. Nothing waits for that.
+    #[default]
+    Process,
+    /// A loss of power. What an engine takes is synced to the disk together, at most so often, by
+    /// a thread of its own, and results leave once all that they follow from has been.
+    Disk {
+        /// How long at least from one sync to the next, while there is more to take.
+        interval: Span,
+    },
+}
+
+impl Durability {
+    /// [`Durability::Disk`], with a sync every 5 ms at most.
+    pub const DISK: Self = Self::Disk { interval: Span::from_millis(COMMIT_INTERVAL_MILLIS) };
 }
 
 impl State {
     /// State in a directory, which is made if it is not there.
     pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
         let (folder, described) = (folder.into(), Vec::new());
-        Self { folder, described, snapshot_every: SNAPSHOT_LOG_BYTES }
+        let (snapshot_every, durability) = (SNAPSHOT_LOG_BYTES, Durability::default());
+        Self { folder, described, snapshot_every, durability }
+    }
+
+    /// What the state survives, by default the end of the process. It may be another from run to
+    /// run.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
     }
 
     /// After how many bytes of a shard's log, 64 MiB by default, its state is written down as a
@@ -51,6 +81,7 @@ pub struct StateDirectory {
     folder: PathBuf,
     identity: LogIdentity,
     snapshot_every: u64,
+    durability: Durability,
     /// Holds the lock until it is dropped.
     _lock: File,
 }
@@ -61,7 +92,7 @@ impl StateDirectory {
     /// # Errors
     /// When the directory can not be used, is in use, or belongs to another pipeline.
     pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
-        let State { folder, described: mut pipeline, snapshot_every } = state;
+        let State { folder, described: mut pipeline, snapshot_every, durability } = state;
         pipeline.extend(described);
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
@@ -75,7 +106,7 @@ impl StateDirectory {
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self { folder, identity, snapshot_every, _lock: lock })
+        Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
     }
 
     /// The directory.
@@ -91,6 +122,11 @@ impl StateDirectory {
     /// After how many bytes of a shard's log a snapshot is due.
     pub fn snapshot_every(&self) -> u64 {
         self.snapshot_every
+    }
+
+    /// What the state survives.
+    pub fn durability(&self) -> Durability {
+        self.durability
     }
 
     /// The last whole snapshot of a shard; `None` when there is none yet.
@@ -125,13 +161,14 @@ impl StateDirectory {
         bytes.map(|bytes| OutputProgress::parse(&path.display().to_string(), &bytes)).transpose()
     }
 
-    /// Says how far the output has come: once this has returned, what it says survives the end of
-    /// the process.
+    /// Says how far the output has come: once this has returned, what it says survives what the
+    /// state is to survive.
     ///
     /// # Errors
-    /// When the system says no. What was said before holds then.
+    /// When the system says no. What was said before holds then, or what is said now.
     pub fn set_output_progress(&self, progress: &OutputProgress) -> Result<(), StateError> {
-        replace(&self.folder, "output", &progress.render())
+        let durably = self.durability != Durability::Process;
+        replace(&self.folder, "output", &progress.render(), durably)
     }
 }
 
@@ -177,7 +214,12 @@ fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<LogIdentity, 
     }
     let now = std::time::SystemTime::now();
     let identity = LogIdentity(ahash::RandomState::new().hash_one((now, std::process::id())));
-    replace(folder, "manifest", Manifest { identity, pipeline }.render().as_bytes())?;
+    replace(folder, "manifest", Manifest { identity, pipeline }.render().as_bytes(), true)?;
+    // The directory itself may be new.
+    match std::path::absolute(folder) {
+        Ok(path) => path.parent().map_or(Ok(()), sync_folder)?,
+        Err(error) => return Err(StateError::io(path, "find")(error)),
+    }
     Ok(identity)
 }
 
@@ -189,12 +231,24 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     }
 }
 
-/// Replaces a file as a whole: whoever reads it finds the old bytes or the new ones.
-fn replace(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+/// Replaces a file as a whole: whoever reads it finds the old bytes or the new ones; after a loss
+/// of power, too, if it is replaced `durably`.
+fn replace(folder: &Path, name: &str, bytes: &[u8], durably: bool) -> Result<(), StateError> {
     let (new, old) = (folder.join(format!("{name}.new")), folder.join(name));
     let path = || new.display().to_string();
     fs::write(&new, bytes).map_err(StateError::io(path(), "write"))?;
-    fs::rename(&new, &old).map_err(StateError::io(path(), "rename"))
+    if durably {
+        let sync = File::open(&new).and_then(|file| file.sync_all());
+        sync.map_err(StateError::io(path(), "sync"))?;
+    }
+    fs::rename(&new, &old).map_err(StateError::io(path(), "rename"))?;
+    if durably { sync_folder(folder) } else { Ok(()) }
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StateError> {
+    let sync = File::open(folder).and_then(|folder| folder.sync_all());
+    sync.map_err(StateError::io(folder.display().to_string(), "sync the folder"))
 }
 
 #[cfg(test)]

@@ -131,6 +131,17 @@ impl SnapshotWriter {
         Ok(true)
     }
 
+    /// The same, and no loss of power takes it back once this has returned.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn switch_durably(self) -> Result<(), StateError> {
+        self.file.sync_all().map_err(self.failed("sync"))?;
+        let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
+        self.switch()?;
+        super::directory::sync_folder(&folder)
+    }
+
     /// Puts the snapshot in the place of the one before. All of it must have been written.
     ///
     /// # Errors
