@@ -77,6 +77,7 @@ number, nor its opposite.
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
   x like 'A%'             % is any characters, _ any one
   x is null, x is not null
+  x = true, x <> false, x is true, x is not false
   and, or, not, ( )
 
 Text stands in single quotes, a column's name in none, or in double quotes. The column of \
@@ -156,7 +157,8 @@ pub(crate) struct Agg {
     pub(crate) agg: String,
 
     /// Keep only records for which this holds: "dep_delay > 10 and origin in ('JFK', 'LGA')".
-    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP)]
+    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP,
+        allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
 
     /// How many shards the keys are divided among; one a core, if not given.
