@@ -3,8 +3,8 @@
 //!
 //! `sqlparser` reads the text; here it becomes a small tree over slots. A column compared with a
 //! number is compared as a number, with a string as text (the time column as a time), with `true`
-//! or `false` as a truth value, two columns as numbers where both cells are numbers and as text elsewhere. A comparison with NaN is unknown,
-//! as one with a null is.
+//! or `false` as a truth value, two columns as numbers where both cells are numbers and as text
+//! elsewhere. A comparison with NaN is unknown, as one with a null is.
 //!
 //! Uses `limits`.
 
