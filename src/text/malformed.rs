@@ -134,7 +134,7 @@ impl CellFault {
                 };
                 format!(
                     "{found}, not {expected}; where there is none, leave the cell empty (in JSON \
-                     say null)"
+                     say null), or name with --null what stands for none in CSV"
                 )
             }
             Self::NotComparable => format!(
