@@ -247,6 +247,20 @@ fn the_help_names_every_function_and_every_operator() {
 }
 
 #[test]
+fn the_help_says_what_is_so_by_itself() {
+    use tidewheel::{limits, window::Reason};
+    let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
+    let reasons = [Reason::OnTime, Reason::EndOfInput, Reason::Interrupted];
+    let bounds = [limits::LIVE_KEYS_DEFAULT, limits::INFERENCE_ROWS].map(|n| n.to_string());
+    let closing =
+        ["late", "dropped", "filtered", "unusable", "malformed"].map(|w| format!("'{w}'"));
+    let words = reasons.iter().map(|reason| reason.as_str()).chain(bounds.iter().map(|n| &**n));
+    for word in words.chain(closing.iter().map(|word| &**word)).chain(["x is true", "--null"]) {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
+}
+
+#[test]
 fn the_help_explains_every_term_of_a_line_of_stats() {
     let help = text(&tidewheel(&["agg", "--help"], b"").stdout);
     let about = help.split_once("--stats").expect("the flag").1;
@@ -494,6 +508,13 @@ fn json_keys_keep_their_kind_and_an_empty_text_is_no_null() {
             .count()
     };
     assert_eq!(filtered("k = ''"), 1);
+    // CSV has no kinds, but a null is still no empty text.
+    let csv = ["--input-format", "jsonl", "--format", "csv", "--agg", "count"];
+    let out = answer(&[&flags[..], &csv].concat(), &input);
+    let start = "1970-01-01 00:00:00.000,1970-01-01 01:00:00.000,";
+    for row in [",2", "\"\",2"] {
+        assert!(out.lines().any(|line| line == format!("{start}{row}")), "{row} is not in:\n{out}");
+    }
     assert_eq!(filtered("k is null"), 1);
     assert_eq!(filtered("k is not null"), keys.len() - 1);
 }
@@ -519,6 +540,13 @@ fn records_that_are_in_no_result_are_warned_of() {
     let errors = text(&output.stderr);
     assert!(output.status.success(), "{errors}");
     assert!(errors.contains("warning: 2 late records are in no result"), "{errors}");
+    assert!(errors.contains("--max-jump") && errors.contains("--late keeps them"), "{errors}");
+    let folder = tempfile::tempdir().unwrap();
+    let late = folder.path().join("late.csv").display().to_string();
+    let more = ["--late", &late, "--max-jump", "1d"];
+    let (errors, _) = refusal(&[&run[..], &more].concat(), b"t\n999\n999\n999\n");
+    let advice = format!("in no result (--out-of-order waits longer, they are in {late})");
+    assert!(errors.contains(&advice), "{errors}");
 }
 
 #[test]

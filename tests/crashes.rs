@@ -142,6 +142,31 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     assert_eq!(other.status.code(), Some(2));
     assert!(errors(&other).contains("its filter was none and is v > 3 now"), "{}", errors(&other));
 
+    let other = scratch.run(&[&KEPT[..], &["--idle", "2s"]].concat());
+    assert!(errors(&other).contains("its idle after was never and is 2s now"));
+    let other = scratch.run(&[&KEPT[..], &["--null", "NA,-"]].concat());
+    assert!(errors(&other).contains("its text for null was none and is NA, - now"));
+    let manifest = fs::read_to_string(scratch.path("state").join("manifest")).unwrap();
+    assert!(
+        manifest.contains("\nwindows\t2s sliding by 500ms\nout-of-orderness\t1s\n"),
+        "{manifest}"
+    );
+    assert!(!manifest.contains(['{', '[', '"']), "{manifest}");
+
+    let elsewhere = ["--state", "state", "--output", "b.csv", "--late", "late.csv"];
+    let other = scratch.run(&elsewhere);
+    assert_eq!(other.status.code(), Some(2));
+    let (was, is) = (scratch.path("out.csv"), scratch.path("b.csv"));
+    let part = format!("its --output was {} and is {} now", was.display(), is.display());
+    assert!(errors(&other).contains(&part), "{}", errors(&other));
+    assert!(!is.exists());
+    fs::rename(&was, &is).unwrap();
+    let gone = scratch.run(&KEPT);
+    assert_eq!(gone.status.code(), Some(4));
+    let part = "out.csv: is gone, and earlier runs had brought out";
+    assert!(errors(&gone).contains(part), "{}", errors(&gone));
+    fs::rename(&is, &was).unwrap();
+
     let mut command = scratch.command(&["-", "--state", "other", "--output", "other.csv"]);
     let mut piped = command.stdin(Stdio::piped()).spawn().unwrap();
     piped.stdin.take().unwrap().write_all(b"t,k,v\n1,a,1\n").unwrap();

@@ -1,6 +1,6 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::{Agg, is_json_lines};
+use super::args::{Agg, Destination, format_name, is_json_lines, number_name, type_name};
 use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
@@ -10,6 +10,7 @@ use signal_hook::flag;
 use std::ffi::OsStr;
 use std::io;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -26,8 +27,8 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
-    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan,
-    TimeUnit, open,
+    ColumnKind, Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened,
+    ReadPlan, TimeUnit, open,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -40,11 +41,12 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let usage = |problem: String| Failure::Usage(problem);
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
+    let tick = tick(arguments);
+    // First: what is advised below is then no finer than times are.
+    refuse_finer(arguments, tick)?;
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
         .with_offset(arguments.offset);
-    let tick = tick(arguments);
-    refuse_finer(arguments, tick)?;
     let names = calls.iter().map(|call| call.name.clone()).collect();
     let columns = ResultColumns::new(arguments.keys(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
@@ -84,7 +86,7 @@ fn open_inputs(
     let ((sender, receiver), plan) = (channel(), plan.clone());
     let opening = std::thread::Builder::new().name("tidewheel-open".to_owned()).spawn(move || {
         // Nobody listens once a signal has come.
-        let _ = sender.send(open(&plan, inputs, tell));
+        let _ = sender.send(open(&plan, inputs, teller()));
     });
     let opening =
         opening.map_err(|error| Failure::Io(format!("a thread cannot be started: {error}")))?;
@@ -127,8 +129,23 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     }
 }
 
+/// Who tells a person of what the inputs have to say. Of a unit of time it is told once.
+fn teller() -> impl Fn(Notice) + Send + Sync + 'static {
+    let told = AtomicBool::new(false);
+    move |notice| {
+        let is_of_unit = matches!(notice, Notice::OtherUnit { .. });
+        if !is_of_unit || !told.swap(true, Ordering::Relaxed) {
+            tell(notice);
+        }
+    }
+}
+
 fn tell(notice: Notice) {
     match notice {
+        Notice::OtherUnit { name, unit, time, likely, likely_time } => super::say(&format!(
+            "warning: the first time of {name} was taken as {time}, its number counting {unit}; \
+             say --time-unit {likely} if it is {likely_time}"
+        )),
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
         Notice::Waiting { name } => super::say(&format!(
             "{name} has brought too few records so far to tell its columns' types; with \
@@ -161,13 +178,8 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         Some(format) => format,
         None => format_of(arguments)?,
     };
-    if format == InputFormat::JsonLines && arguments.delimiter != Delimiter::COMMA {
-        return Err(Failure::Usage(
-            "--delimiter is for CSV, and the input is JSON Lines; leave it away, or say \
-             --input-format csv"
-                .to_owned(),
-        ));
-    }
+    refuse_flags_of_csv(arguments, format)?;
+    refuse_two_types(arguments)?;
     let mut inputs: Vec<InputColumn> = Vec::new();
     for call in calls {
         let Some(name) = call.measure.column() else {
@@ -196,6 +208,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         format,
         delimiter: arguments.delimiter,
         header,
+        nulls: arguments.null_texts(),
         time: arguments.time.clone(),
         time_unit: arguments.time_unit,
         keys: arguments.keys(),
@@ -210,6 +223,40 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
             (true, Some(_)) => Follow::File,
         },
     })
+}
+
+/// Refuses what would be ignored where the input is JSON Lines.
+fn refuse_flags_of_csv(arguments: &Agg, format: InputFormat) -> Result<(), Failure> {
+    if format != InputFormat::JsonLines {
+        return Ok(());
+    }
+    let flags = [
+        ("--delimiter", arguments.delimiter != Delimiter::COMMA, ""),
+        ("--no-header", arguments.no_header, ", whose fields carry their names"),
+        ("--null", !arguments.null_texts().is_empty(), ", which say null themselves"),
+    ];
+    match flags.into_iter().find(|(_, given, _)| *given) {
+        Some((flag, _, why)) => Err(Failure::Usage(format!(
+            "{flag} is for CSV, and the input is JSON Lines{why}; leave it away, or say \
+             --input-format csv"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses two types for one column.
+fn refuse_two_types(arguments: &Agg) -> Result<(), Failure> {
+    for (nth, (column, declared)) in arguments.types.iter().enumerate() {
+        let mut before = arguments.types[..nth].iter();
+        if let Some((_, other)) = before.find(|(name, other)| name == column && other != declared) {
+            return Err(Failure::Usage(format!(
+                "--type {column}={} and --type {column}={} contradict each other; say one",
+                type_name(*other),
+                type_name(*declared)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The format that the files' endings say; all must say the same.
@@ -268,18 +315,30 @@ impl Job<'_> {
         if let Some(durability) = arguments.durability {
             state = state.durability(durability);
         }
+        let none = || "none".to_owned();
+        let listed = |texts: Vec<String>| match texts.is_empty() {
+            true => none(),
+            false => texts.join(", "),
+        };
+        let file = |to: &Destination| {
+            let path = to.file().unwrap_or(Path::new("-"));
+            std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+        };
+        let kind = |kind: &ColumnKind| kind.number().map_or("counted", number_name).to_owned();
         let lines = [
             ("time column", arguments.time.clone()),
-            ("time unit", format!("{:?}", arguments.time_unit)),
-            ("keys", format!("{:?}", arguments.keys())),
+            ("time unit", arguments.time_unit.map_or_else(none, |unit| unit.to_string())),
+            ("keys", listed(arguments.keys())),
             ("aggregates", arguments.agg.clone()),
-            ("types", format!("{:?}", opened.kinds)),
-            ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
-            ("delimiter", format!("{:?}", arguments.delimiter)),
-            ("columns", format!("{:?}", arguments.column_names())),
-            ("output format", format!("{:?}", arguments.result_format())),
-            ("column of reasons", arguments.kind.to_string()),
-            ("late records", arguments.late.is_some().to_string()),
+            ("types of columns", listed(opened.kinds.iter().map(kind).collect())),
+            ("filter", arguments.filter.clone().unwrap_or_else(none)),
+            ("delimiter", arguments.delimiter.to_string()),
+            ("names of columns", listed(arguments.column_names())),
+            ("text for null", listed(arguments.null_texts())),
+            ("output format", format_name(arguments.result_format()).to_owned()),
+            ("column of reasons", if arguments.kind { "there" } else { "not there" }.to_owned()),
+            ("--output", file(&arguments.output)),
+            ("--late", arguments.late.as_ref().map_or_else(none, file)),
         ];
         Some(lines.into_iter().fold(state, |state, (what, value)| state.described(what, value)))
     }

@@ -48,6 +48,10 @@ Examples, in Tidewheel's repository:
     tidewheel agg - --input-format jsonl --time window_start --key origin --window 1d \\
         --out-of-order 1d --agg 'sum(flights),max(flights)'
 
+The line at the end counts records: 'late' ones came after their windows had closed, 'filtered' \
+ones were refused by --where, 'unusable' ones are of a time that nothing confirmed (--max-jump) or \
+too long; 'dropped' is filtered and unusable together. 'malformed' ones could not be read.
+
 Exit codes: 0 done, 1 bad data or a limit reached, 2 bad usage, 3 input/output, 4 a fault of
 tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once: \
 without --state, what is open is lost.";
@@ -78,6 +82,7 @@ number, nor its opposite.
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
   x like 'A%'             % is any characters, _ any one
   x is null, x is not null
+  x = true, x <> false, x is true, x is not false
   and, or, not, ( )
 
 Text stands in single quotes, a column's name in none, or in double quotes. The column of \
@@ -157,7 +162,8 @@ pub(crate) struct Agg {
     pub(crate) agg: String,
 
     /// Keep only records for which this holds: "dep_delay > 10 and origin in ('JFK', 'LGA')".
-    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP)]
+    #[arg(long = "where", value_name = "EXPR", long_help = WHERE_HELP,
+        allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
 
     /// How many shards the keys are divided among; one a core, if not given.
@@ -180,8 +186,17 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "CHAR", default_value = ",")]
     pub(crate) delimiter: Delimiter,
 
-    /// How results are written, table, csv or jsonl. If not given, JSON Lines to an --output that
-    /// ends in .jsonl, .ndjson or .json, a table on a terminal, CSV elsewhere.
+    /// What stands for no value in CSV: NA, say. An empty field always does.
+    ///
+    /// A field that is exactly this, in quotes or without, is null, whatever its column.
+    #[arg(long, value_name = "TEXT,..", value_parser = parse_names, allow_hyphen_values = true)]
+    null: Vec<Names>,
+
+    /// How results are written, table, csv or jsonl.
+    ///
+    /// If not given, JSON Lines to an --output that ends in .jsonl, .ndjson or .json, a table on a
+    /// terminal, CSV elsewhere. In CSV a null is nothing, and an empty text, which JSON may bring,
+    /// is "": they can be told apart. (Read as CSV again, both are null.)
     #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
     pub(crate) format: Option<ResultFormat>,
 
@@ -213,8 +228,11 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
     pub(crate) snapshot_every: Option<u64>,
 
-    /// The type of a column: delay=f64, id=i64, name=str. Without it the first records tell. Only
-    /// f64 takes NaN and inf.
+    /// The type of a column: delay=f64, id=i64, name=str. Only f64 takes NaN and inf.
+    ///
+    /// Of columns of numbers whose type is not given, the first 1000 records of each input tell it,
+    /// and a pipe that brings them slowly is waited for. Where all are given, or records are only
+    /// counted, it begins with the first record.
     #[arg(long = "type", value_name = "COL=TYPE", value_parser = parse_type)]
     pub(crate) types: Vec<(String, DeclaredType)>,
 
@@ -253,6 +271,9 @@ pub(crate) struct Agg {
     pub(crate) follow: bool,
 
     /// Add a column that says why each result came out.
+    ///
+    /// on_time: the watermark passed the window's end. end_of_input: the input ended before.
+    /// interrupted: the run was stopped while the window was open, so records may be missing.
     #[arg(long)]
     pub(crate) kind: bool,
 
@@ -260,8 +281,9 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "SPAN")]
     pub(crate) max_jump: Option<Span>,
 
-    /// Keys that may be alive in one shard at a time, each counted once a slice.
-    #[arg(long, value_name = "N")]
+    /// Keys that may be alive in one shard at a time, each counted once a slice; 67108864 if not
+    /// given. More end the run.
+    #[arg(long, value_name = "N", value_parser = parse_live_keys)]
     pub(crate) live_keys: Option<usize>,
 }
 
@@ -273,6 +295,12 @@ pub(crate) struct Doctor {
 }
 
 impl Agg {
+    /// The texts that stand for no value; an empty one needs no mention.
+    pub(crate) fn null_texts(&self) -> Vec<String> {
+        let texts = self.null.iter().flat_map(|names| names.0.clone());
+        texts.filter(|text| !text.is_empty()).collect()
+    }
+
     /// The columns to group by, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.key.iter().flat_map(|names| names.0.clone()).collect()
@@ -416,6 +444,13 @@ fn parse_input_format(text: &str) -> Result<InputFormat, String> {
     )
 }
 
+fn parse_live_keys(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(keys) if keys > 0 => Ok(keys),
+        _ => Err("not a number above zero: every record has a key, and it must live".to_owned()),
+    }
+}
+
 /// Bytes, with a unit or without.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     match text.parse::<ByteSize>() {
@@ -437,6 +472,31 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
             Ok(Durability::Disk { interval })
         }
         _ => Err("say process, disk, or disk=5ms for another time between two syncs".to_owned()),
+    }
+}
+
+/// What a kind of numbers is called.
+pub(crate) const fn number_name(kind: NumberKind) -> &'static str {
+    match kind {
+        NumberKind::I64 => "i64",
+        NumberKind::F64 => "f64",
+    }
+}
+
+/// What a type is called.
+pub(crate) const fn type_name(declared: DeclaredType) -> &'static str {
+    match declared {
+        DeclaredType::Number(kind) => number_name(kind),
+        DeclaredType::Text => "str",
+    }
+}
+
+/// What a format of results is called.
+pub(crate) const fn format_name(format: ResultFormat) -> &'static str {
+    match format {
+        ResultFormat::Table => "table",
+        ResultFormat::Csv => "csv",
+        ResultFormat::JsonLines => "jsonl",
     }
 }
 

@@ -122,13 +122,30 @@ impl From<EngineError> for Failure {
     }
 }
 
+/// What can be done about what the system said. By now that is text, whichever way it came.
+fn mend(text: &str) -> &'static str {
+    // EPIPE, ENOSPC, EMFILE, ENFILE, EROFS
+    let mends = [
+        (32, "; its reader has gone: start it again, or name a file"),
+        (28, "; make room, or write elsewhere"),
+        (24, "; allow more open files with ulimit -n, or take fewer files or shards at a time"),
+        (23, "; end other programs, or have fs.file-max raised"),
+        (30, "; write elsewhere"),
+    ];
+    let said = |code: &i32| text.contains(&format!("(os error {code})"));
+    mends.iter().find(|(code, _)| said(code)).map_or("", |(_, mend)| mend)
+}
+
 /// Says how the command ended, and with which code.
 pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
     let (code, text) = match ended {
         Ok(()) | Err(Failure::BrokenPipe) => return ExitCode::SUCCESS,
         Err(Failure::Data(text) | Failure::Engine(text)) => (1, text),
         Err(Failure::Usage(text)) => (2, text),
-        Err(Failure::Io(text)) => (3, text),
+        Err(Failure::Io(text)) => {
+            let mend = mend(&text);
+            (3, text + mend)
+        }
         Err(Failure::Corrupted(text) | Failure::Fault(text)) => (4, text),
         Err(Failure::Unbalanced) => {
             let text = "the ledger does not balance, so results are not to be trusted; this is a \
@@ -141,4 +158,18 @@ pub(crate) fn code(ended: Result<(), Failure>) -> ExitCode {
     };
     super::say(&text);
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_comes_with_a_mend() {
+        for (code, part) in [(24, "ulimit -n"), (28, "make room"), (32, "its reader has gone")] {
+            let text = format!("late.csv: {}", io::Error::from_raw_os_error(code));
+            assert!(mend(&text).contains(part), "{text}");
+        }
+        assert_eq!(mend(&io::Error::from_raw_os_error(2).to_string()), "");
+    }
 }

@@ -76,7 +76,14 @@ fn is_new(next: &mut u64, sequence: u64) -> bool {
 
 /// Opens a file of which `bytes` are good, and forgets what lies beyond.
 pub(crate) fn open_at(path: &Path, bytes: u64) -> Result<File, Failure> {
-    let failed = |error: io::Error| Failure::Io(format!("{}: {error}", path.display()));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::Corrupted(format!(
+            "{}: is gone, and earlier runs had brought out {bytes} bytes of it; put the file back \
+             as it was, or begin anew with another --state and --output",
+            path.display()
+        )),
+        _ => Failure::Io(format!("{}: {error}", path.display())),
+    };
     let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length < bytes {

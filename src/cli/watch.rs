@@ -17,6 +17,8 @@ pub(crate) struct Watch {
     said: Instant,
     said_of: Metrics,
     stall: Stall,
+    /// What is to be said beside late records.
+    late_advice: String,
 }
 
 impl Watch {
@@ -43,6 +45,7 @@ impl Watch {
             said: now,
             said_of: Metrics::default(),
             stall: Stall::new(now),
+            late_advice: late_advice(arguments),
         }
     }
 
@@ -103,8 +106,9 @@ impl Watch {
         if metrics.late() > 0 {
             let is = if metrics.late() == 1 { "is" } else { "are" };
             super::say(&format!(
-                "warning: {} {is} in no result (--out-of-order waits longer, --late keeps them)",
-                super::counted(metrics.late(), "late record")
+                "warning: {} {is} in no result ({})",
+                super::counted(metrics.late(), "late record"),
+                self.late_advice
             ));
         }
         if metrics.partly_late() > 0 {
@@ -127,6 +131,19 @@ impl Watch {
         }
         super::say(&format!("ledger: {}", metrics.ledger()));
     }
+}
+
+/// What can be done about late records that is not done already.
+fn late_advice(arguments: &Agg) -> String {
+    let jump = match arguments.max_jump {
+        None => ", --max-jump does not believe one time far ahead of the others",
+        Some(_) => "",
+    };
+    let late = match &arguments.late {
+        None => "--late keeps them".to_owned(),
+        Some(to) => format!("they are in {to}"),
+    };
+    format!("--out-of-order waits longer{jump}, {late}")
 }
 
 /// Notices when the merged watermark stands still while records wait for it.

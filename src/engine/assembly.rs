@@ -129,20 +129,21 @@ where
         let Pipeline { stream, spec, hasher, .. } = &self.pipeline;
         let rules = &stream.rules;
         let out = stream.stage.out(&stream.schema);
-        let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| format!("{rule:?}"));
+        let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
         let idle = rules.idle_after.map_or_else(|| "never".to_owned(), |span| span.to_string());
-        let row = (out.stride_words(), <<P::Out as Schema>::Key as KeyKind>::words());
+        let key_words = <<P::Out as Schema>::Key as KeyKind>::words();
         let lines = [
             ("shards", self.shards.to_string()),
             ("sources", stream.sources.len().to_string()),
             ("routing hash", format!("xxh3 {} seed {:016x}", RouteHasher::VERSION, hasher.seed())),
-            ("windows", format!("{spec:?}")),
+            ("windows", spec.to_string()),
             ("out-of-orderness", rules.out_of_order.to_string()),
             ("tick", rules.tick.to_string()),
             ("idle after", idle),
             ("idle advance", rules.idle_advance.to_string()),
             ("jump rule", jump),
-            ("words of row and key", format!("{row:?}")),
+            ("words of a row", out.stride_words().to_string()),
+            ("words of a key", key_words.to_string()),
             ("bytes of a partial", size_of::<A::Partial>().to_string()),
         ];
         lines.into_iter().map(|(what, value)| (what.to_owned(), value)).collect()

@@ -9,6 +9,7 @@
 
 use crate::time::Span;
 use std::collections::VecDeque;
+use std::fmt;
 
 /// Records held out at a time. More push the oldest out.
 const HELD_MAX: usize = 256;
@@ -29,6 +30,13 @@ impl JumpRule {
     /// The rule with a bound and the usual number of confirmations.
     pub const fn with_bound(bound: Span) -> Self {
         Self { bound, confirmations: Self::CONFIRMATIONS }
+    }
+}
+
+/// As a person says it: `1d, confirmed by 3`.
+impl fmt::Display for JumpRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, confirmed by {}", self.bound, self.confirmations)
     }
 }
 

@@ -30,7 +30,7 @@ impl Manifest {
     pub(super) fn render(&self) -> String {
         let mut text = format!("{TITLE}\t{FORMAT}\n{LOG}\t{:016x}\n", self.identity.0);
         for (word, value) in &self.pipeline {
-            text.push_str(&format!("{}\t{}\n", word.escape_debug(), value.escape_debug()));
+            text.push_str(&format!("{}\t{}\n", in_line(word), in_line(value)));
         }
         let crc = crc32c::crc32c(text.as_bytes());
         text.push_str(&format!("{CHECKSUM}\t{crc:08x}\n"));
@@ -67,12 +67,8 @@ impl Manifest {
 
     /// Refuses a pipeline that is not the one of the manifest.
     pub(super) fn check(&self, path: &str, now: &[(String, String)]) -> Result<(), StateError> {
-        let now: Vec<(String, String)> = now
-            .iter()
-            .map(|(word, value)| {
-                (word.escape_debug().to_string(), value.escape_debug().to_string())
-            })
-            .collect();
+        let now: Vec<(String, String)> =
+            now.iter().map(|(word, value)| (in_line(word), in_line(value))).collect();
         let value_of = |lines: &[(String, String)], word: &str| {
             let line = lines.iter().find(|(known, _)| known == word);
             line.map_or_else(|| "not said".to_owned(), |(_, value)| value.clone())
@@ -87,6 +83,18 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// A text that stays in its line and its column; quotes are as they were written.
+fn in_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char == '\\' || char.is_control() {
+            true => line.extend(char.escape_default()),
+            false => line.push(char),
+        }
+    }
+    line
 }
 
 #[cfg(test)]
@@ -107,9 +115,11 @@ mod tests {
         let is = manifest(&[("window", "2h"), ("key", "carrier\tx")]);
         let error = read.check("d", &is.pipeline).unwrap_err().to_string();
         assert!(error.contains("its window was 1h and is 2h now"), "{error}");
-        let is = manifest(&[("window", "1h"), ("key", "carrier\tx"), ("filter", "a > 1")]);
+        let is = manifest(&[("window", "1h"), ("key", "carrier\tx"), ("filter", "a = 'é\u{1b}'")]);
         let error = read.check("d", &is.pipeline).unwrap_err().to_string();
-        assert!(error.contains("its filter was not said and is a > 1 now"), "{error}");
+        assert!(error.contains("its filter was not said and is a = 'é\\u{1b}' now"), "{error}");
+        let again = Manifest::parse("m", &is.render()).unwrap();
+        assert!(again.check("d", &is.pipeline).is_ok());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::limits;
 use header::Layout;
 use memchr::{memchr, memchr_iter, memchr2, memchr3, memrchr};
 use quoted::{QuotedRecord, QuotedStep};
+use std::sync::Arc;
 
 /// Splits CSV.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct CsvRecords {
     header: Header,
     layout: Option<Layout>,
     spans: Box<[CellSpan]>,
+    /// Texts that stand for no value.
+    nulls: Arc<[Box<[u8]>]>,
     quoted: QuotedRecord,
     /// The cells of the last record are unescaped, in `quoted`.
     is_quoted: bool,
@@ -50,12 +53,13 @@ enum State {
 const START: State = State::Line { scanned: 0 };
 
 impl CsvRecords {
-    /// For an input whose columns `header` names.
+    /// For an input whose columns `header` names, where `nulls` stand for no value.
     ///
     /// # Errors
     /// When names were given and a needed column is not among them.
-    pub(crate) fn new(header: Header) -> Result<Self, OpenError> {
+    pub(crate) fn new(header: Header, nulls: &[String]) -> Result<Self, OpenError> {
         Ok(Self {
+            nulls: nulls.iter().map(|text| text.as_bytes().into()).collect(),
             spans: vec![CellSpan::NULL; header.slots()].into(),
             quoted: QuotedRecord::new(header.delimiter()),
             layout: header.given_layout()?,
@@ -123,6 +127,7 @@ impl CsvRecords {
         let found = layout.split(line, &mut self.spans);
         let (expected, text, lines) = (layout.width(), line.len(), 1);
         if found == expected {
+            self.take_nulls(line);
             return Step::Record { length, text, lines };
         }
         let delimiter = self.header.delimiter();
@@ -168,7 +173,22 @@ impl CsvRecords {
         for (slot, span) in self.spans.iter_mut().enumerate() {
             *span = self.quoted.span(layout.column_of(slot));
         }
+        self.take_nulls(record);
         Step::Record { length, text, lines: lines(record) }
+    }
+
+    /// Makes the cells null that hold a text which stands for no value.
+    #[inline]
+    fn take_nulls(&mut self, record: &[u8]) {
+        if self.nulls.is_empty() {
+            return;
+        }
+        for slot in 0..self.spans.len() {
+            let cell = self.cells(record).get(slot);
+            if cell.is_some_and(|cell| self.nulls.iter().any(|null| **null == *cell)) {
+                self.spans[slot] = CellSpan::NULL;
+            }
+        }
     }
 
     /// Refuses the record under way, and goes on behind its first line.
@@ -266,6 +286,7 @@ impl Records for CsvRecords {
             header: self.header.clone(),
             layout: self.layout.clone(),
             spans: self.spans.clone(),
+            nulls: Arc::clone(&self.nulls),
             quoted: QuotedRecord::new(self.header.delimiter()),
             is_quoted: false,
             state: START,

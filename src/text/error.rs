@@ -128,7 +128,8 @@ impl NoNumbers {
             ),
             Self::OneText => format!(
                 "of text there is count({column}); if numbers follow further on, say \
-                 --type {column}=f64, and each {found} counts as malformed"
+                 --type {column}=f64, and --null {found} if that stands for no value in CSV: \
+                 otherwise each counts as malformed"
             ),
             Self::Texts => {
                 format!("of text there is count({column}), and --key {column} groups by it")

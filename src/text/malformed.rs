@@ -57,6 +57,8 @@ pub(crate) enum CellFault {
     NotANumber(NumberKind),
     /// Text, compared with a number by the filter.
     NotComparable,
+    /// Neither `true` nor `false`, compared with one of them by the filter.
+    NotATruth,
     NotUtf8,
     /// An array or an object, in JSON.
     NotAScalar,
@@ -132,12 +134,16 @@ impl CellFault {
                 };
                 format!(
                     "{found}, not {expected}; where there is none, leave the cell empty (in JSON \
-                     say null)"
+                     say null), or name with --null what stands for none in CSV"
                 )
             }
             Self::NotComparable => format!(
                 "{found}, not a number, and the filter compares it with one; \
                  compare it with a text in single quotes instead"
+            ),
+            Self::NotATruth => format!(
+                "{found}, and the filter compares it with true or false; compare it with a number \
+                 or with a text in single quotes instead"
             ),
             Self::NotUtf8 => format!(
                 "{found}, which is not UTF-8, and the filter compares it; convert the file, with \

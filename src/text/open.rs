@@ -108,12 +108,13 @@ pub fn open(
     match plan.format {
         InputFormat::Csv => opening.finish(bytes?, |input| {
             let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
-            CsvRecords::new(match &plan.header {
+            let header = match &plan.header {
                 HeaderMode::FirstRecord => Header::in_file(name, slots, plan.delimiter),
                 HeaderMode::Names(names) => {
                     Header::given(name, slots, plan.delimiter, names.clone())
                 }
-            })
+            };
+            CsvRecords::new(header, &plan.nulls)
         }),
         InputFormat::JsonLines => {
             opening.finish(bytes?, |_| Ok(JsonRecords::new(Arc::clone(&opening.rows.slots))))

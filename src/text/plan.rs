@@ -1,10 +1,11 @@
 //! What is to be read from text: which columns, as what, and which records.
 //!
-//! Uses nothing of the crate.
+//! May use `time`.
 
 use super::delimiter::Delimiter;
 use super::malformed::Malformed;
 use super::timestamp::TimeUnit;
+use crate::time::EventTime;
 
 pub(crate) use super::kind::NumberKind;
 
@@ -55,6 +56,8 @@ pub struct ReadPlan {
     pub delimiter: Delimiter,
     /// Where CSV's column names come from.
     pub header: HeaderMode,
+    /// Fields of CSV that are exactly one of these are null, as an empty one always is.
+    pub nulls: Vec<String>,
     /// The column of event time.
     pub time: String,
     /// What its numbers count; dates and times of day, if `None`.
@@ -118,6 +121,19 @@ pub enum Notice {
     Replaced {
         /// The input.
         name: String,
+    },
+    /// Times are read in one unit, and would be of our days in another.
+    OtherUnit {
+        /// The input.
+        name: String,
+        /// The unit.
+        unit: TimeUnit,
+        /// The first time, as it was taken.
+        time: EventTime,
+        /// The other unit.
+        likely: TimeUnit,
+        /// The time in that one.
+        likely_time: EventTime,
     },
     /// The name of a followed file leads to none that can be read. The file that was opened is
     /// followed until another has the name.

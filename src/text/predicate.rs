@@ -2,9 +2,9 @@
 //! truth values.
 //!
 //! `sqlparser` reads the text; here it becomes a small tree over slots. A column compared with a
-//! number is compared as a number, with a string as text (the time column as a time), two columns
-//! as numbers where both cells are numbers and as text elsewhere. A comparison with NaN is unknown,
-//! as one with a null is.
+//! number is compared as a number, with a string as text (the time column as a time), with `true`
+//! or `false` as a truth value, two columns as numbers where both cells are numbers and as text
+//! elsewhere. A comparison with NaN is unknown, as one with a null is.
 //!
 //! Uses `limits`.
 
@@ -17,6 +17,7 @@ use crate::limits;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use std::cmp::Ordering;
 
 /// Why a filter cannot be understood.
@@ -30,7 +31,8 @@ pub struct FilterError {
 }
 
 const SUPPORTED: &str = "there are comparisons (= <> < <= > >=), AND, OR, NOT, IN, BETWEEN, \
-    LIKE, IS NULL and parentheses, over columns, numbers and text in single quotes";
+    LIKE, IS NULL, IS TRUE and parentheses, over columns, numbers, true, false and text in single \
+    quotes";
 /// Who asks for the filter's columns.
 const ASKED_BY: &str = "--where";
 
@@ -63,6 +65,7 @@ enum Operand {
     Text(Vec<u8>),
     /// Nanoseconds, to be compared with the time column.
     Time(i64),
+    Truth(bool),
     Null,
 }
 
@@ -75,6 +78,8 @@ enum Node {
     In(Operand, Vec<Operand>),
     Like(usize, Box<str>),
     IsNull(usize),
+    /// Never unknown.
+    IsTrue(Box<Node>),
     Constant(Option<bool>),
 }
 
@@ -107,12 +112,15 @@ impl Filter {
             });
         }
         let dialect = GenericDialect {};
-        let mut parser = Parser::new(&dialect)
-            .try_with_sql(filter)
-            .map_err(|error| refuse(syntax_problem(&error)))?;
+        let tokens = Tokenizer::new(&dialect, filter).tokenize_with_location();
+        let tokens = tokens.map_err(|error| refuse(syntax_problem(&error.into())))?;
+        if let Some(problem) = foreign_operator(&tokens) {
+            return Err(refuse(problem));
+        }
+        let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
         let expression = parser.parse_expr().map_err(|error| refuse(syntax_problem(&error)))?;
         let rest = parser.peek_token();
-        if rest.token != sqlparser::tokenizer::Token::EOF {
+        if rest.token != Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
         }
         let mut lowering = Lowering { filter, time, reader, slots, depth: 0 };
@@ -134,6 +142,21 @@ fn syntax_problem(error: &sqlparser::parser::ParserError) -> String {
     let text = text.strip_prefix("sql parser error: ").unwrap_or(&text);
     // The filter's end has a name of the parser's own.
     format!("{}; {SUPPORTED}", text.replace("found: EOF", "found: the end"))
+}
+
+/// What to say of an operator that other languages have for what a word stands for here.
+fn foreign_operator(tokens: &[TokenWithSpan]) -> Option<String> {
+    tokens.iter().find_map(|token| {
+        let word = match token.token {
+            Token::Overlap => "and",
+            Token::StringConcat => "or",
+            Token::ExclamationMark => "not",
+            Token::DoubleEq => "=",
+            _ => return None,
+        };
+        let (found, column) = (&token.token, token.span.start.column);
+        Some(format!("at character {column}: '{found}' is written {word} here; {SUPPORTED}"))
+    })
 }
 
 impl Lowering<'_> {
@@ -173,7 +196,9 @@ impl Lowering<'_> {
                 for item in list {
                     let choice = self.operand(item)?;
                     self.note_as_text(expr, "IN", item);
-                    choices.push(self.paired(&operand, choice)?);
+                    let choice = self.paired(&operand, choice)?;
+                    self.check_truth(Comparison::Equal, &operand, &choice)?;
+                    choices.push(choice);
                 }
                 negate(Node::In(operand, choices), *negated)
             }
@@ -193,6 +218,10 @@ impl Lowering<'_> {
                 let pattern = String::from_utf8_lossy(&pattern).into_owned();
                 negate(Node::Like(column, pattern.into()), *negated)
             }
+            Expr::IsTrue(inner) => self.is(inner, true)?,
+            Expr::IsFalse(inner) => self.is(inner, false)?,
+            Expr::IsNotTrue(inner) => negate(self.is(inner, true)?, true),
+            Expr::IsNotFalse(inner) => negate(self.is(inner, false)?, true),
             Expr::Value(value) => match &value.value {
                 Value::Boolean(truth) => Node::Constant(Some(*truth)),
                 Value::Null => Node::Constant(None),
@@ -201,7 +230,9 @@ impl Lowering<'_> {
                 }
             },
             Expr::Identifier(name) => {
-                return Err(self.refuse(format!("the column {name} is no condition; {SUPPORTED}")));
+                return Err(self.refuse(format!(
+                    "the column {name} is no condition, {name} = true is one; {SUPPORTED}"
+                )));
             }
             other => return Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
         })
@@ -215,11 +246,13 @@ impl Lowering<'_> {
     ) -> Result<Node, FilterError> {
         let operands = (self.operand(left)?, self.operand(right)?);
         self.note_as_text(left, comparison.symbol(), right);
-        let (left, right) = operands;
-        let right = self.paired(&left, right)?;
-        let left = self.paired(&right, left)?;
+        let (lhs, rhs) = operands;
+        let rhs = self.paired(&lhs, rhs)?;
+        let lhs = self.paired(&rhs, lhs)?;
+        self.check_null(comparison, (&lhs, left), (&rhs, right))?;
+        self.check_truth(comparison, &lhs, &rhs)?;
         let mixed = matches!(
-            (&left, &right),
+            (&lhs, &rhs),
             (Operand::Text(_), Operand::Number(_)) | (Operand::Number(_), Operand::Text(_))
         );
         if mixed {
@@ -228,8 +261,60 @@ impl Lowering<'_> {
                  double quotes",
             ));
         }
-        self.check_order(comparison, (&left, &right))?;
-        Ok(Node::Compare(comparison, left, right))
+        self.check_order(comparison, (&lhs, &rhs))?;
+        Ok(Node::Compare(comparison, lhs, rhs))
+    }
+
+    /// `x is true`, of a column or of a condition.
+    fn is(&mut self, inner: &Expr, truth: bool) -> Result<Node, FilterError> {
+        let node = match unwrapped(inner) {
+            Expr::Identifier(_) => {
+                Node::Compare(Comparison::Equal, self.operand(inner)?, Operand::Truth(truth))
+            }
+            _ => negate(self.node(inner)?, !truth),
+        };
+        Ok(Node::IsTrue(Box::new(node)))
+    }
+
+    /// A comparison with null holds for no record, which is never what is meant.
+    fn check_null(
+        &self,
+        comparison: Comparison,
+        (left, left_text): (&Operand, &Expr),
+        (right, right_text): (&Operand, &Expr),
+    ) -> Result<(), FilterError> {
+        let of = match (left, right) {
+            (_, Operand::Null) => left_text,
+            (Operand::Null, _) => right_text,
+            _ => return Ok(()),
+        };
+        let mend = if comparison == Comparison::NotEqual { "is not null" } else { "is null" };
+        Err(self.refuse(format!("a comparison with null holds for no record; write {of} {mend}")))
+    }
+
+    /// Truth values are the same or not, and are compared with columns.
+    fn check_truth(
+        &self,
+        comparison: Comparison,
+        left: &Operand,
+        right: &Operand,
+    ) -> Result<(), FilterError> {
+        let other = match (left, right) {
+            (Operand::Truth(_), other) | (other, Operand::Truth(_)) => other,
+            _ => return Ok(()),
+        };
+        if !matches!(comparison, Comparison::Equal | Comparison::NotEqual) {
+            return Err(self.refuse("true and false have no order; compare them with = or <>"));
+        }
+        match other {
+            Operand::Column(slot) if self.slots.0[*slot].name == self.time => {
+                Err(self.refuse("the time column is compared with true or false, and holds times"))
+            }
+            Operand::Column(_) | Operand::Truth(_) => Ok(()),
+            _ => Err(self.refuse(
+                "true or false is compared with a number or a text; the text is written 'true'",
+            )),
+        }
     }
 
     /// Which of two texts comes first is decided letter by letter, which is never what is meant
@@ -320,6 +405,7 @@ impl Lowering<'_> {
                     .ok_or_else(|| self.refuse(format!("'{text}' is not a number"))),
                 Value::SingleQuotedString(text) => Ok(Operand::Text(text.clone().into_bytes())),
                 Value::Null => Ok(Operand::Null),
+                Value::Boolean(truth) => Ok(Operand::Truth(*truth)),
                 other => Err(self.refuse(format!("{other} is not supported; {SUPPORTED}"))),
             },
             other => Err(self.refuse(format!("'{other}' is not supported; {SUPPORTED}"))),
@@ -353,6 +439,13 @@ fn comparison(operator: &BinaryOperator) -> Option<Comparison> {
 
 fn number(text: &[u8]) -> Option<Number> {
     read_i64(text).map(Number::Integer).or_else(|_| read_f64(text).map(Number::Float)).ok()
+}
+
+/// A truth value, in any case: CSV has no one spelling of them.
+fn truth(cell: &[u8]) -> Option<bool> {
+    let cell = cell.trim_ascii();
+    let is = |word: &[u8]| cell.eq_ignore_ascii_case(word);
+    if is(b"true") { Some(true) } else { is(b"false").then_some(false) }
 }
 
 impl Number {
@@ -428,6 +521,7 @@ impl Node {
             }
             Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| like(text, pattern)),
             Self::IsNull(slot) => Some(cells.get(*slot).is_none()),
+            Self::IsTrue(inner) => Some(inner.verdict(cells, reader)? == Some(true)),
             Self::Constant(truth) => *truth,
         })
     }
@@ -467,6 +561,13 @@ fn compare(
             }
             None => None,
         },
+        (Operand::Column(slot), Operand::Truth(value)) => match cells.get(*slot) {
+            Some(cell) => {
+                let found = truth(cell).ok_or((*slot, CellFault::NotATruth))?;
+                Some(found.cmp(value))
+            }
+            None => None,
+        },
         (Operand::Column(a), Operand::Column(b)) => match (cells.get(*a), cells.get(*b)) {
             (Some(a), Some(b)) => match (number(a), number(b)) {
                 (Some(a), Some(b)) => a.compare(b),
@@ -477,6 +578,7 @@ fn compare(
         (_, Operand::Column(_)) => compare(right, left, cells, reader)?.map(Ordering::reverse),
         (Operand::Number(a), Operand::Number(b)) => a.compare(*b),
         (Operand::Text(a), Operand::Text(b)) => Some(a.cmp(b)),
+        (Operand::Truth(a), Operand::Truth(b)) => Some(a.cmp(b)),
         _ => None,
     })
 }
@@ -509,206 +611,4 @@ fn like(text: &str, pattern: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text::cells::CellSpan;
-    use proptest::prelude::*;
-
-    /// What a filter says of a record of the columns `n`, `s` and `t`.
-    fn keeps(filter: &str, record: [&str; 3]) -> Result<bool, (usize, CellFault)> {
-        let mut slots = Slots::default();
-        for name in ["n", "s", "t"] {
-            slots.of(name, "test");
-        }
-        let mut reader = TimestampReader::new(None);
-        let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
-        let (mut raw, mut spans) = (Vec::new(), Vec::new());
-        for cell in &record {
-            spans.push(match *cell {
-                "" => CellSpan::NULL,
-                cell => CellSpan::raw(raw.len(), raw.len() + cell.len()),
-            });
-            raw.extend_from_slice(cell.as_bytes());
-        }
-        parsed.keeps(&Cells { spans: &spans, raw: &raw, unescaped: &[], typed: false }, &mut reader)
-    }
-
-    #[test]
-    fn filters_say_what_sql_says() {
-        let record = ["10", "JFK", "2013-01-02 00:00:00"];
-        for (filter, expected) in [
-            ("n > 9", true),
-            ("n > 9.5 and n < 11", true),
-            ("n = 10 and s = 'JFK'", true),
-            ("s in ('EWR', 'JFK')", true),
-            ("s not in ('EWR', 'JFK')", false),
-            ("n not in (1, 2)", true),
-            ("s like 'J%' and s like '_F_'", true),
-            ("s not like '%K'", false),
-            ("n between 5 and 10", true),
-            ("n not between 5 and 10", false),
-            ("t >= '2013-01-01' and t < '2013-01-03'", true),
-            ("not (n <> 10)", true),
-            ("n is null", false),
-            ("n is not null", true),
-            ("9 < n", true),
-            ("n > -1", true),
-        ] {
-            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
-        }
-    }
-
-    #[test]
-    fn null_is_neither_true_nor_false() {
-        let record = ["", "JFK", "2013-01-02"];
-        for (filter, expected) in [
-            ("n > 9", false),
-            ("not (n > 9)", false),
-            ("n > 9 or s = 'JFK'", true),
-            ("not (n > 9 and s = 'x')", true),
-            ("n in (1, 2)", false),
-            ("n not in (1, 2)", false),
-            ("n is null", true),
-            ("s in ('JFK', null)", true),
-            ("s not in ('EWR', null)", false),
-        ] {
-            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
-        }
-    }
-
-    #[test]
-    fn what_is_compared_with_nan_is_unknown_and_infinities_are_the_ends() {
-        for nan in ["NaN", "nan", "-nan"] {
-            for (filter, expected) in [
-                ("n = 1", false),
-                ("n <> 1", false),
-                ("not (n > 1)", false),
-                ("n not in (1)", false),
-                ("n not between 1 and 2", false),
-                ("n = n", false),
-                ("n is null", false),
-                ("n is not null", true),
-                ("n > 1 or s = 'JFK'", true),
-            ] {
-                assert_eq!(keeps(filter, [nan, "JFK", ""]), Ok(expected), "{nan}: {filter}");
-            }
-        }
-        for (filter, expected) in [("n > 1e308", true), ("n < 0", false), ("n = n", true)] {
-            assert_eq!(keeps(filter, ["inf", "", ""]), Ok(expected), "{filter}");
-        }
-        assert_eq!(keeps("n < -1e308", ["-Infinity", "", ""]), Ok(true));
-        assert_eq!(keeps("n <> 'NaN'", ["NaN", "", ""]), Ok(false), "a text, as it is written");
-    }
-
-    #[test]
-    fn the_ends_of_the_integers_are_integers() {
-        for (filter, expected) in [
-            ("n <> -9223372036854775808", true),
-            ("n = -9223372036854775807", true),
-            ("n > -(9223372036854775808)", true),
-            ("n not in (-9223372036854775808)", true),
-            ("n < 9223372036854775807", true),
-        ] {
-            let record = ["-9223372036854775807", "JFK", "2013-01-02"];
-            assert_eq!(keeps(filter, record), Ok(expected), "{filter}");
-        }
-        assert_eq!(keeps("n = '007'", ["007", "", ""]), Ok(true));
-    }
-
-    #[test]
-    fn text_where_a_number_should_be_is_told() {
-        assert_eq!(keeps("n > 9", ["x", "", ""]), Err((0, CellFault::NotComparable)));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_said() {
-        for (filter, part) in [
-            ("n >", "Expected"),
-            ("n > 9 n", "left over"),
-            ("n + 1 > 2", "not supported"),
-            ("lower(s) = 'x'", "not supported"),
-            ("s", "the column s is no condition; there are comparisons"),
-            ("n > 1 or 'x'", "'x' is not a condition; there are comparisons"),
-            ("5 is null", "'5' stands where a column should"),
-            ("s like s", "a pattern in single quotes, such as s LIKE 'A%'"),
-            ("t > 'noon'", "time column"),
-            ("1 = 'x'", "compared with a text"),
-            ("n > '100'", "as a number it stands without: 100"),
-            ("n between '1' and '9'", "letter by letter"),
-            ("- s > 1", "is not a number"),
-        ] {
-            let reader = TimestampReader::new(None);
-            let mut slots = Slots::default();
-            let error = Filter::parse(filter, "t", reader, &mut slots).unwrap_err();
-            assert!(error.to_string().contains(part), "{filter}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_column_that_another_is_compared_with_may_have_been_a_text() {
-        for (filter, expected) in [
-            ("carrier = AA", Some("carrier = 'AA'")),
-            ("not (carrier <> \"O'Hare\")", Some("carrier <> 'O''Hare'")),
-            ("carrier in ('UA', AA)", Some("carrier IN ('AA')")),
-            ("carrier between A and 'B'", Some("carrier >= 'A'")),
-            ("carrier = 'AA' and n > 9", None),
-            ("AA is null", None),
-        ] {
-            let mut slots = Slots::default();
-            Filter::parse(filter, "t", TimestampReader::new(None), &mut slots).unwrap();
-            let noted = slots.0.iter().find_map(|slot| slot.as_text.as_deref());
-            assert_eq!(noted, expected, "{filter}");
-        }
-    }
-
-    #[test]
-    fn filters_too_long_or_too_deep_are_refused_and_long_lists_are_not() {
-        let parse = |filter: &str| {
-            let mut slots = Slots::default();
-            Filter::parse(filter, "t", TimestampReader::new(None), &mut slots).map(|_| ())
-        };
-        let chain = |links: usize| vec!["n=1"; links].join(" or ");
-        assert_eq!(parse(&chain(200)), Ok(()));
-        let deep = parse(&chain(2_000)).unwrap_err().to_string();
-        assert!(deep.contains("conditions nest"), "{deep}");
-        let long = parse(&chain(1_000_000)).unwrap_err().to_string();
-        assert!(long.contains("longer than") && long.len() < 200, "{long}");
-        assert_eq!(parse(&format!("n in ({})", vec!["1"; 4_000].join(","))), Ok(()));
-    }
-
-    #[test]
-    fn text_that_is_no_utf8_is_told() {
-        let mut slots = Slots::default();
-        let mut reader = TimestampReader::new(None);
-        for filter in ["s = 'a'", "s like 'a%'", "s in ('a', 'b')"] {
-            let parsed = Filter::parse(filter, "t", reader.clone(), &mut slots).unwrap();
-            let (spans, unescaped) = ([CellSpan::raw(0, 2)], &[][..]);
-            let cells = Cells { spans: &spans, raw: b"a\xff", unescaped, typed: false };
-            let told = parsed.keeps(&cells, &mut reader);
-            assert_eq!(told, Err((0, CellFault::NotUtf8)), "{filter}");
-        }
-    }
-
-    /// LIKE by definition.
-    fn like_by_definition(text: &[char], pattern: &[char]) -> bool {
-        match pattern.split_first() {
-            None => text.is_empty(),
-            Some(('%', rest)) => {
-                (0..=text.len()).any(|skipped| like_by_definition(&text[skipped..], rest))
-            }
-            Some((c, rest)) => {
-                let first = text.first().is_some_and(|first| *c == '_' || c == first);
-                first && like_by_definition(&text[1..], rest)
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn like_is_what_it_is_by_definition(text in "[aé%]{0,8}", pattern in "[aé%_]{0,6}") {
-            let chars = |text: &str| text.chars().collect::<Vec<char>>();
-            let expected = like_by_definition(&chars(&text), &chars(&pattern));
-            prop_assert_eq!(like(&text, &pattern), expected);
-        }
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use super::malformed::{CellFault, Fault, Malformed};
 use super::number::{NumberError, read_f64, read_i64};
 use super::plan::{Notice, Slot};
 use super::predicate::Filter;
-use super::timestamp::TimestampReader;
+use super::timestamp::{TimestampReader, likelier};
 use crate::limits;
 use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema};
 use crate::record::{push_bare_key_part, push_key_part};
@@ -80,6 +80,8 @@ struct Times {
     /// The first of these that is a value, and the first that another `--time-unit` would mend.
     first: Option<String>,
     mistake: Option<String>,
+    /// It was looked whether the first would be of our days in another unit.
+    unit_checked: bool,
 }
 
 impl Times {
@@ -191,6 +193,19 @@ impl<R: Records> TextSource<R> {
         match unread && self.times.unread == limits::INFERENCE_ROWS as u64 {
             true => self.times.check(),
             false => Ok(()),
+        }
+    }
+
+    /// Tells if the first time would be of our days in another unit than the one that was said.
+    #[cold]
+    fn check_unit(&mut self) {
+        self.times.unit_checked = true;
+        let schema = schema_of(&self.plan);
+        let time = schema.row(self.rows.batch(), 0).event_time();
+        let Some(unit) = self.reader.unit() else { return };
+        if let Some((likely, likely_time)) = likelier(time, unit) {
+            let name = self.input.name().to_owned();
+            (self.observer)(Notice::OtherUnit { name, unit, time, likely, likely_time });
         }
     }
 
@@ -368,6 +383,9 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             }
         }
         self.times.readable |= !self.rows.is_empty();
+        if !self.times.unit_checked && !self.rows.is_empty() {
+            self.check_unit();
+        }
         Ok(Polled::Batch)
     }
 

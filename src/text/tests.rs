@@ -45,6 +45,7 @@ fn plan(format: InputFormat) -> ReadPlan {
         format,
         delimiter: Delimiter::COMMA,
         header: HeaderMode::FirstRecord,
+        nulls: vec![],
         time: "t".to_owned(),
         time_unit: Some(TimeUnit::Millis),
         keys: vec!["k".to_owned()],

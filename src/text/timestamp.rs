@@ -122,6 +122,19 @@ pub(crate) fn likely(text: &[u8]) -> Option<(&'static str, String)> {
     })
 }
 
+/// The unit in which the count that `time` was read of in `unit` is a likely time, and that time;
+/// `None` where it is one already.
+pub(crate) fn likelier(time: EventTime, unit: TimeUnit) -> Option<(TimeUnit, EventTime)> {
+    if LIKELY.contains(&time.as_nanos()) {
+        return None;
+    }
+    let count = time.as_nanos() / SCALE[unit.digits()];
+    TimeUnit::NAMES.into_iter().find_map(|(_, other)| {
+        let time = other.time(count).filter(|time| LIKELY.contains(&time.as_nanos()))?;
+        Some((other, time))
+    })
+}
+
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// Reads event times. Keeps the last day that it saw, so one reader a stream is quickest.

@@ -66,6 +66,19 @@ impl Span {
         self.0
     }
 
+    /// The next span, at least as long, that a person would write: whole units below a second,
+    /// two units at most above.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        let leading = UNITS.iter().position(|(_, nanos)| self.0 >= *nanos);
+        let unit = leading.map_or(1, |at| match UNITS[at] {
+            (_, nanos) if nanos < 1_000_000_000 => nanos,
+            _ => UNITS[at + 1].1,
+        });
+        let units = self.0.unsigned_abs().div_ceil(unit.unsigned_abs());
+        Self::from_nanos(units.saturating_mul(unit.unsigned_abs()))
+    }
+
     /// Whether the span is empty.
     #[inline]
     pub const fn is_zero(self) -> bool {
@@ -187,6 +200,26 @@ mod tests {
         assert!(matches!("".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
         assert!(matches!("1.5s".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
         assert!(matches!("999999999d".parse::<Span>(), Err(ParseSpanError::TooLong(_))));
+    }
+
+    #[test]
+    fn a_span_that_is_rounded_up_has_few_units() {
+        for (exact, rounded) in [
+            ("0", "0s"),
+            ("597ns", "597ns"),
+            ("1ms1ns", "2ms"),
+            ("5ms149us842ns", "6ms"),
+            ("999ms1ns", "1s"),
+            ("1s29ms968us", "1s30ms"),
+            ("1h30m", "1h30m"),
+            ("1h59m1s", "2h"),
+            ("2d1ns", "2d1h"),
+        ] {
+            let exact: Span = exact.parse().unwrap();
+            assert_eq!(exact.rounded_up().to_string(), rounded);
+            assert!(exact.rounded_up() >= exact);
+        }
+        assert_eq!(Span::MAX.rounded_up(), Span::MAX);
     }
 
     #[test]

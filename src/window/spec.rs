@@ -73,7 +73,7 @@ pub enum SpecError {
         slide: Span,
         /// How many windows hold one record.
         windows: u64,
-        /// The shortest slide for that size.
+        /// A slide for that size, not much longer than the shortest.
         least: Span,
     },
 }
@@ -90,6 +90,20 @@ pub struct WindowSpec {
     offset: i64,
     /// `size mod slide`: where in a slide windows end. Zero: where they start.
     tail: i64,
+}
+
+/// As a person says it: `1h`, `1h sliding by 15m`, `1d moved by 5h`.
+impl fmt::Display for WindowSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.size())?;
+        if self.slide != self.size {
+            write!(f, " sliding by {}", self.slide())?;
+        }
+        match self.offset {
+            0 => Ok(()),
+            offset => write!(f, " moved by {}", Span::from_nanos(offset.unsigned_abs())),
+        }
+    }
 }
 
 /// The times that decide about rows judged by one watermark.
@@ -130,6 +144,7 @@ impl WindowSpec {
             () if slide > size => Err(SpecError::SlideBeyondSize { size, slide }),
             () if windows > WINDOWS_PER_RECORD_MAX => {
                 let least = Span::from_nanos(length(size).div_ceil(WINDOWS_PER_RECORD_MAX));
+                let least = least.rounded_up();
                 Err(SpecError::TooManyWindows { size, slide, windows, least })
             }
             () => {

@@ -523,6 +523,19 @@ fn impossible_windows_are_refused() {
     assert!(WindowSpec::sliding(span(10), Span::from_nanos(597)).is_ok());
     assert!(WindowSpec::sliding(span(10), Span::from_nanos(596)).is_err());
     assert!(WindowSpec::sliding(span(3600), Span::from_millis(1)).is_ok());
+    let error = WindowSpec::sliding(Span::from_days(1), Span::from_millis(1)).unwrap_err();
+    assert!(error.to_string().contains("take a slide of at least 6ms,"), "{error}");
+    assert!(WindowSpec::sliding(Span::from_days(1), Span::from_millis(6)).is_ok());
+}
+
+#[test]
+fn windows_print_as_a_person_says_them() {
+    let hour = Span::from_hours(1);
+    let sliding = WindowSpec::sliding(hour, Span::from_minutes(15)).unwrap();
+    assert_eq!(sliding.to_string(), "1h sliding by 15m");
+    assert_eq!(WindowSpec::tumbling(hour).unwrap().to_string(), "1h");
+    let moved = WindowSpec::tumbling(hour).unwrap().with_offset(-600_000_000_000);
+    assert_eq!(moved.to_string(), "1h moved by 50m");
 }
 
 #[test]

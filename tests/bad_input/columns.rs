@@ -86,8 +86,8 @@ fn a_column_of_numbers_that_begins_with_what_stands_for_none() {
     let records = format!("{HEADER}{none}{GOOD}");
     csv(&records).says(
         2,
-        &["of text there is count(v); if numbers follow further on, say --type v=f64, and each \
-           'NA' counts as malformed"],
+        &["of text there is count(v); if numbers follow further on, say --type v=f64, and --null \
+           'NA' if that stands for no value"],
     );
     let typed = piped("csv", &["--type", "v=f64"], records.as_bytes());
     typed.malformed(5, 1_000).results(&[&ONE.replace(",1,1", ",1,1.0")]);

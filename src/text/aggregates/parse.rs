@@ -192,12 +192,15 @@ impl Parser<'_> {
     }
 }
 
-/// The known name that someone who wrote `word` may have meant.
+/// The known name that someone who wrote `word` may have meant: off by one letter in eight or
+/// fewer, or by two in a longer one. `median` is no misspelt `mean`.
 fn nearest(word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
+    let length = word.chars().count();
     let distance = |name| strsim::osa_distance(&word, name);
     let (name, _) = NAMES.into_iter().min_by_key(|(name, _)| distance(name))?;
-    let likely = distance(name) <= 2 && distance(name) < name.len().min(word.chars().count());
+    let off_max = if length < 8 { 1 } else { 2 };
+    let likely = distance(name) <= off_max && distance(name) < name.len().min(length);
     likely.then_some(name)
 }
 

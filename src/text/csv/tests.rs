@@ -11,8 +11,8 @@ fn split(text: &[u8], pieces: &[usize], delimiter: Delimiter) -> Vec<Option<Vec<
     for name in &names {
         slots.of(name, "test");
     }
-    let mut records =
-        CsvRecords::new(Header::given("in".into(), slots.0.into(), delimiter, names)).unwrap();
+    let header = Header::given("in".into(), slots.0.into(), delimiter, names);
+    let mut records = CsvRecords::new(header, &[]).unwrap();
     let (mut from, mut to, mut found) = (0, 0, Vec::new());
     let mut pieces = pieces.iter().cycle();
     loop {

@@ -154,3 +154,20 @@ proptest! {
     }
 
 }
+
+#[test]
+fn a_count_in_the_wrong_unit_is_likelier_in_another() {
+    for (count, unit, likelier_unit) in [
+        (1_357_016_400, TimeUnit::Millis, Some(TimeUnit::Seconds)),
+        (1_357_016_400_000, TimeUnit::Micros, Some(TimeUnit::Millis)),
+        (1_357_016_400_000_000, TimeUnit::Millis, Some(TimeUnit::Micros)),
+        (1_357_016_400_000, TimeUnit::Nanos, Some(TimeUnit::Millis)),
+        (1_357_016_400, TimeUnit::Seconds, None),
+        (1, TimeUnit::Millis, None),
+        (-5, TimeUnit::Seconds, None),
+    ] {
+        let Some(time) = unit.time(count) else { continue };
+        let found = likelier(time, unit).map(|(other, _)| other);
+        assert_eq!(found, likelier_unit, "{count} {unit}");
+    }
+}

@@ -1,0 +1,135 @@
+//! Flags that contradict each other or the input, and what messages show of them.
+
+use super::{FLAGS, GOOD, HEADER, ONE, csv, file, piped, run};
+
+#[test]
+fn no_file_at_all() {
+    let mends = ["<FILE>", "say - for standard input", "tidewheel agg - --time dep_time"];
+    run(&["agg", "--time", "t", "--window", "1h", "--agg", "count"], b"").says(2, &mends);
+    let other = run(&["agg", "-", "--time", "t", "--agg", "count"], b"");
+    assert!(!other.errors.contains("standard input"), "{}", other.errors);
+}
+
+#[test]
+fn two_types_for_one_column() {
+    let records = [HEADER, GOOD].concat();
+    piped("csv", &["--type", "v=i64", "--type", "v=f64"], records.as_bytes())
+        .says(2, &["--type v=i64 and --type v=f64 contradict each other"])
+        .writes_nothing();
+    let same = piped("csv", &["--type", "v=i64", "--type", "v=i64"], records.as_bytes());
+    same.results(&[ONE]);
+}
+
+#[test]
+fn flags_of_csv_where_the_input_is_json_lines() {
+    for (flags, part) in [
+        (&["--no-header", "--columns", "t,k"][..], "--no-header is for CSV"),
+        (&["--null", "NA"], "--null is for CSV"),
+        (&["--delimiter", ";"], "--delimiter is for CSV"),
+    ] {
+        let mend = "leave it away, or say --input-format csv";
+        piped("jsonl", flags, b"").says(2, &[part, mend]).writes_nothing();
+    }
+}
+
+#[test]
+fn texts_that_stand_for_no_value() {
+    let more = "2013-01-01 05:18:00,a,NA\n2013-01-01 05:18:00,a,\"n/a\"\n\
+        2013-01-01 05:18:00,a,\n-,a,1\n";
+    let records = format!("{HEADER}{more}{GOOD}");
+    let run = piped("csv", &["--null", "NA,n/a", "--null", "-"], records.as_bytes());
+    run.malformed(1, 1).says(0, &["stdin:5:1: column 't' is empty or missing"]);
+    run.results(&[&ONE.replace("a,1,1", "a,4,1")]);
+    // What is not exactly that is what it was.
+    csv(&records).says(0, &["or name with --null what stands for none"]);
+    let kept = ["--null", "NA", "--where", "v is null"];
+    let records = [HEADER, "2013-01-01 05:18:00,a,NA\n", GOOD].concat();
+    piped("csv", &kept, records.as_bytes()).says(0, &["1 dropped (1 filtered, 0 unusable)"]);
+}
+
+#[test]
+fn seconds_that_are_taken_for_milliseconds() {
+    let flags = ["agg", "-", "--time", "t", "--window", "1s", "--agg", "count", "--time-unit"];
+    let of = |unit, records: &[u8]| run(&[&flags[..], &[unit]].concat(), records);
+    let warned = of("ms", b"t\n1357016400\n1357016401\n");
+    warned.says(
+        0,
+        &[
+            "the first time of stdin was taken as 1970-01-16 16:56:56.400, its number counting ms",
+            "say --time-unit s if it is 2013-01-01 05:00:00.000",
+        ],
+    );
+    assert_eq!(warned.errors.matches("was taken as").count(), 1, "{}", warned.errors);
+    for (unit, records) in [("s", &b"t\n1357016400\n"[..]), ("ms", b"t\n1\n1000\n")] {
+        let run = of(unit, records);
+        assert!(!run.errors.contains("was taken as"), "{}", run.errors);
+    }
+}
+
+#[test]
+fn advice_about_a_slide_can_be_followed() {
+    let of = |slide, more: &[&str]| {
+        let flags = ["agg", "-", "--time", "t", "--window", "1d", "--agg", "count"];
+        run(&[&flags[..], &["--slide", slide], more].concat(), HEADER.as_bytes())
+    };
+    of("1ms", &[]).says(2, &["take a slide of at least 6ms, or a shorter window"]);
+    of("6ms", &[]).says(0, &["0 results"]);
+    of("1us", &[]).says(2, &["--slide is finer than 1ms"]);
+    let micros = ["--time-unit", "us"];
+    of("1us", &micros).says(2, &["take a slide of at least 6ms"]);
+}
+
+#[test]
+fn no_keys_that_may_live() {
+    piped("csv", &["--live-keys", "0"], b"").says(2, &["not a number above zero"]).writes_nothing();
+}
+
+#[test]
+fn operators_of_other_languages_in_a_filter() {
+    let records = [HEADER, GOOD].concat();
+    for (filter, part) in [
+        ("v = null", "write v is null"),
+        ("v > 0 && v < 2", "at character 7: '&&' is written and here"),
+        ("v < true", "true and false have no order"),
+    ] {
+        piped("csv", &["--where", filter], records.as_bytes()).says(2, &[part]).writes_nothing();
+    }
+    piped("csv", &["--where", "-3 < v"], records.as_bytes()).results(&[ONE]);
+    let run = piped("csv", &["--where", "v = true"], records.as_bytes());
+    run.says(0, &["1 malformed", "and the filter compares it with true or false"]);
+}
+
+#[test]
+fn names_that_would_move_the_cursor() {
+    let evil = "\x1b[2Jx\x07";
+    let shown = "\\x1b[2Jx\\x07";
+    let (folder, path) = file("\x1b[2Jx\x07.csv", format!("t,{evil}\n2013-01-01,1\n"));
+    let path = path.to_str().unwrap();
+    let there = |more: &[&str]| run(&[&["agg", path], more].concat(), b"");
+    let count = ["--time", "t", "--window", "1h", "--agg", "count"];
+    let output = folder.path().join(evil).join("out").display().to_string();
+    let unknown = there(&["--time", "nope", "--window", "1h", "--agg", "count"]);
+    unknown.says(2, &[shown, "The columns are t, "]);
+    let missing = there(&[&count[..], &["--output", &output]].concat());
+    missing.says(3, &[shown, "make its folder first"]);
+    let flag = there(&[&count[..], &["--slide", evil]].concat());
+    flag.says(2, &["--slide"]);
+    let table = there(&[&count[..], &["--key", evil, "--format", "table"]].concat());
+    for text in [unknown.errors, missing.errors, flag.errors, table.errors, table.out] {
+        assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
+    }
+}
+
+#[test]
+fn more_files_than_may_be_open() {
+    let (_folder, path) = file("in.csv", [HEADER, GOOD].concat());
+    let ended = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 30; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_tidewheel"), "agg"])
+        .args(vec![&path; 40])
+        .args(FLAGS)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("ulimit -n"), "{errors}");
+}
