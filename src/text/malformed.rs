@@ -3,6 +3,7 @@
 //! Uses `limits`. The description is made only of the few records that are reported.
 
 use super::delimiter::Delimiter;
+use super::number::{NumberError, read_f64};
 use super::plan::NumberKind;
 use super::timestamp::ParseTimeError;
 use crate::limits;
@@ -54,6 +55,8 @@ pub(crate) enum CellFault {
     Fraction,
     /// An integer beyond 64 bits.
     Overflow,
+    /// A number beyond all floats.
+    OutOfRange,
     NotANumber(NumberKind),
     /// Text, compared with a number by the filter.
     NotComparable,
@@ -118,12 +121,16 @@ impl CellFault {
                 None => format!("{found}, {error}"),
             },
             Self::Fraction => format!(
-                "{found}, not a whole number as the column's others are; \
+                "{found}, not a whole number, and the column is read as whole numbers; \
                  declare it with --type {column}=f64"
             ),
             Self::Overflow => format!(
                 "{found}, more than 64 bits hold; \
                  declare it with --type {column}=f64 if rounding does no harm"
+            ),
+            Self::OutOfRange => format!(
+                "{found}, out of range for f64, which ends at 1.8e308; leave the cell empty (in \
+                 JSON say null), or write inf if that is meant"
             ),
             Self::NotANumber(kind) => {
                 let expected = match kind {
@@ -135,6 +142,9 @@ impl CellFault {
                      say null)"
                 )
             }
+            Self::NotComparable if read_f64(cell) == Err(NumberError::OutOfRange) => {
+                Self::OutOfRange.describe(column, cell)
+            }
             Self::NotComparable => format!(
                 "{found}, not a number, and the filter compares it with one; \
                  compare it with a text in single quotes instead"
@@ -144,8 +154,10 @@ impl CellFault {
                  iconv say"
             ),
             Self::NotAScalar => format!(
-                "{found}, not a text, number or truth value; take the field that is wanted out \
-                 of it before, with jq say"
+                "column '{column}' holds {}, {}, not a text, number or truth value; take the \
+                 field that is wanted out of it before, with jq say",
+                if cell.starts_with(b"[") { "an array" } else { "an object" },
+                quoted(cell)
             ),
             Self::Escape => format!(
                 "{found}, whose escapes stand for no text; write half of a surrogate pair as \

@@ -300,7 +300,7 @@ fn fill_columns(
             },
             ColumnKind::Number(NumberKind::F64) => match read_f64(cell) {
                 Ok(value) => value.to_bits(),
-                Err(_) => return Err(at(*slot, CellFault::NotANumber(NumberKind::F64))),
+                Err(error) => return Err(at(*slot, float_fault(error))),
             },
         };
         rows.set(index, word);
@@ -323,8 +323,19 @@ fn fill_columns(
 fn integer_fault(error: NumberError, cell: &[u8]) -> CellFault {
     match error {
         NumberError::Overflow => CellFault::Overflow,
-        _ if read_f64(cell).is_ok() => CellFault::Fraction,
-        _ => CellFault::NotANumber(NumberKind::I64),
+        _ => match read_f64(cell) {
+            Ok(_) => CellFault::Fraction,
+            Err(NumberError::OutOfRange) => CellFault::OutOfRange,
+            Err(_) => CellFault::NotANumber(NumberKind::I64),
+        },
+    }
+}
+
+#[cold]
+const fn float_fault(error: NumberError) -> CellFault {
+    match error {
+        NumberError::OutOfRange => CellFault::OutOfRange,
+        _ => CellFault::NotANumber(NumberKind::F64),
     }
 }
 

@@ -114,7 +114,10 @@ fn a_type_of_a_column_that_is_not_there() {
     .writes_nothing();
     let line = object("\"a\"", "1").replace("\"k\"", "\"carrier\"");
     let (path, run) = over("in.jsonl", &line, &flags);
-    run.says(2, &[&format!("{path}: there is no column 'carier' (--type); did you mean")]);
+    run.says(
+        2,
+        &[&format!("{path}: the first record has no field 'carier' (--type); did you mean")],
+    );
     let named = ["--no-header", "--columns", "t,carrier,v", "--time", "t"];
     let (_, run) = over("in.csv", GOOD, &[&named[..], &unknown].concat());
     run.says(2, &["no column 'carier' (--type)"]);
@@ -161,4 +164,15 @@ fn late_records_of_files_with_other_columns() {
     run(&flags, b"").says(0, &[" 1 late, "]);
     let written = std::fs::read_to_string(&late).unwrap();
     assert_eq!(written, format!("{HEADER}2013-01-01 05:17:00,b,1\n"));
+}
+
+#[test]
+fn a_number_out_of_range_is_not_infinite() {
+    let far = with_good("2013-01-01 05:18:00,a,1e400\n2013-01-01 05:19:00,a,-inf");
+    let typed =
+        |more: &[&str]| piped("csv", &[&["--type", "v=f64"], more].concat(), far.as_bytes());
+    let told = "stdin:3:23: column 'v' holds '1e400', out of range for f64";
+    typed(&[]).says(0, &[told]).malformed(1, 1).results(&[&ONE.replace(",1,1", ",2,-inf")]);
+    typed(&["--where", "v < 5"]).says(0, &[told]).malformed(1, 1);
+    piped("csv", &["--type", "v=i64"], far.as_bytes()).says(0, &[told]).malformed(2, 2);
 }
