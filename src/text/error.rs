@@ -189,6 +189,8 @@ pub struct UnknownColumn {
     pub as_text: Option<String>,
     /// The columns that there are.
     pub columns: Vec<String>,
+    /// Where no header names the columns: records that were looked at for them.
+    pub records: Option<u64>,
 }
 
 /// Letters of a column's name that may stand for all of it.
@@ -200,7 +202,7 @@ impl UnknownColumn {
     /// The column of `slot` in an input of this name.
     pub(crate) fn of(slot: &Slot, name: String, columns: Vec<String>) -> Self {
         let Slot { name: column, asked_by, as_text, .. } = slot.clone();
-        Self { name, column, asked_by, as_text, columns }
+        Self { name, column, asked_by, as_text, columns, records: None }
     }
 
     /// The column that was perhaps meant.
@@ -221,6 +223,9 @@ impl UnknownColumn {
 
     /// Whether the header looks like a record.
     fn header_is_data(&self) -> bool {
+        if self.records.is_some() {
+            return false;
+        }
         let numeric = |name: &String| super::number::is_number(name.as_bytes());
         self.columns.iter().any(|name| numeric(name) || name.is_empty())
     }
@@ -233,7 +238,12 @@ impl fmt::Display for UnknownColumn {
         if !self.name.is_empty() {
             write!(f, "{}: ", self.name)?;
         }
-        write!(f, "there is no column '{}' ({})", self.column, self.asked_by)?;
+        match self.records {
+            Some(1) => write!(f, "the first record has no field")?,
+            Some(records) => write!(f, "none of the first {records} records has a field")?,
+            None => write!(f, "there is no column")?,
+        }
+        write!(f, " '{}' ({})", self.column, self.asked_by)?;
         match self.suggestion() {
             Some(suggestion) => write!(f, "; did you mean '{suggestion}'?")?,
             None => f.write_str(".")?,
@@ -242,11 +252,20 @@ impl fmt::Display for UnknownColumn {
             write!(f, " Text is written in single quotes: {as_text}.")?;
         }
         let listed = &self.columns[..self.columns.len().min(LISTED_MAX)];
-        write!(f, " The columns are {}", listed.join(", "))?;
+        match self.records {
+            Some(_) if listed.is_empty() => f.write_str(" There were no fields")?,
+            Some(_) => write!(f, " The fields there were {}", listed.join(", "))?,
+            None => write!(f, " The columns are {}", listed.join(", "))?,
+        }
         if listed.len() < self.columns.len() {
             write!(f, " and {} more", self.columns.len() - listed.len())?;
         }
         f.write_str(".")?;
+        if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
+            let column = &self.column;
+            let declared = if self.asked_by.starts_with("--") { "str" } else { "f64" };
+            write!(f, " If it comes further on, say --type {column}={declared}.")?;
+        }
         if self.header_is_data() {
             f.write_str(
                 " If the first line is a record and names no columns, say --no-header --columns \
@@ -268,7 +287,23 @@ mod tests {
             asked_by: "--key".to_owned(),
             as_text: None,
             columns: columns.iter().map(ToString::to_string).collect(),
+            records: None,
         }
+    }
+
+    #[test]
+    fn where_no_header_is_a_message_says_how_many_records_were_looked_at() {
+        let fields = unknown("carier", &["t", "1"]);
+        let text = UnknownColumn { records: Some(1_000), ..fields.clone() }.to_string();
+        assert_eq!(
+            text,
+            "d.csv: none of the first 1000 records has a field 'carier' (--key). The fields there \
+             were t, 1. If it comes further on, say --type carier=str."
+        );
+        let asked_by = "sum(carier)".to_owned();
+        let text = UnknownColumn { records: Some(1), asked_by, ..fields }.to_string();
+        assert!(text.starts_with("d.csv: the first record has no field 'carier' (sum"), "{text}");
+        assert!(text.ends_with("say --type carier=f64."), "{text}");
     }
 
     #[test]

@@ -115,9 +115,10 @@ pub fn open(
                 }
             })
         }),
-        InputFormat::JsonLines => {
-            opening.finish(bytes?, |_| Ok(JsonRecords::new(Arc::clone(&opening.rows.slots))))
-        }
+        InputFormat::JsonLines => opening.finish(bytes?, |input| {
+            let slots = Arc::clone(&opening.rows.slots);
+            Ok(JsonRecords::new(input.name().to_owned(), slots))
+        }),
     }
 }
 
@@ -217,7 +218,9 @@ impl Opening<'_> {
         let Some(slot) = unknown.next().filter(|_| first.records > 0) else {
             return Ok(());
         };
-        Err(UnknownColumn::of(slot, input.name().to_owned(), first.names.clone()).into())
+        let name = input.name().to_owned();
+        let unknown = UnknownColumn::of(slot, name, first.names.clone());
+        Err(UnknownColumn { records: Some(records), ..unknown }.into())
     }
 
     /// Whether the columns whose types were declared are there, those too that nothing needs: a
@@ -240,6 +243,7 @@ impl Opening<'_> {
             asked_by: "--type".to_owned(),
             as_text: None,
             columns: first.names.clone(),
+            records: (self.plan.format == InputFormat::JsonLines).then_some(first.records as u64),
         }))
     }
 
