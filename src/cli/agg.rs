@@ -5,14 +5,12 @@ use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
 use super::watch::Watch;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::ffi::OsStr;
 use std::io;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
@@ -26,8 +24,8 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
-    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened, ReadPlan,
-    TimeUnit, open,
+    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, OpenError, Opened,
+    ReadPlan, TimeUnit, open_until,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -74,33 +72,19 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
 }
 
-/// Opens the inputs, which takes as long as their first records do to come, and no longer once a
-/// signal has.
+/// Opens the inputs, which takes as long as their first records do to come. Once a signal has, no
+/// more are waited for.
 fn open_inputs(
     plan: &ReadPlan,
     inputs: Vec<Input>,
     signals: &AtomicUsize,
 ) -> Result<Opened, Failure> {
-    let ((sender, receiver), plan) = (channel(), plan.clone());
-    let opening = std::thread::Builder::new().name("tidewheel-open".to_owned()).spawn(move || {
-        // Nobody listens once a signal has come.
-        let _ = sender.send(open(&plan, inputs, tell));
-    });
-    let opening =
-        opening.map_err(|error| Failure::Io(format!("a thread cannot be started: {error}")))?;
-    loop {
-        match (receiver.recv_timeout(LISTEN), signal(signals)) {
-            (Ok(opened), _) => return Ok(opened?),
-            (Err(RecvTimeoutError::Timeout), None) => {}
-            (Err(RecvTimeoutError::Timeout), Some(signal)) => {
-                super::say("interrupted: the first records have not come yet; there is no result");
-                return Err(Failure::Signal(signal));
-            }
-            (Err(RecvTimeoutError::Disconnected), _) => {
-                let ended = opening.join();
-                resume_unwind(ended.expect_err("it sends what it found unless it panics"));
-            }
+    match (open_until(plan, inputs, &|| signal(signals).is_some(), tell), signal(signals)) {
+        (Err(error @ OpenError::Stopped), Some(signal)) => {
+            super::say(&error.to_string());
+            Err(Failure::Signal(signal))
         }
+        (opened, _) => Ok(opened?),
     }
 }
 
@@ -130,10 +114,6 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
 fn tell(notice: Notice) {
     match notice {
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
-        Notice::Waiting { name } => super::say(&format!(
-            "{name} has brought too few records so far to tell its columns' types; with \
-             --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
-        )),
         Notice::Replaced { name } => super::say(&format!(
             "{name} is another file now: the one before was read to its end, and this one is read \
              from its start"
@@ -152,7 +132,7 @@ fn tell(notice: Notice) {
             "{name} cannot be opened again ({problem}); the file that it was is followed until \
              there is another of that name"
         )),
-        _ => {}
+        other => super::watch::tell(other),
     }
 }
 
@@ -236,7 +216,10 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
         flag::register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
         Ok(())
     };
-    register(SIGINT)
+    // Beyond the largest file that is allowed, writing then fails and says so.
+    let too_large = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    too_large
+        .and_then(|_| register(SIGINT))
         .and_then(|()| register(SIGTERM))
         .map_err(|error| Failure::Io(format!("signals cannot be watched: {error}")))?;
     Ok(came)

@@ -102,6 +102,9 @@ pub enum OpenError {
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
+    /// It was to end before enough had come to begin with.
+    #[error("interrupted: the first records have not come yet; there is no result")]
+    Stopped,
     /// The plan contradicts itself.
     #[error("{0}")]
     Plan(String),
@@ -161,7 +164,7 @@ impl OpenError {
     /// Whose fault it is.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Io { .. } => ErrorClass::Io,
+            Self::Io { .. } | Self::Stopped => ErrorClass::Io,
             Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) | Self::NoTimes(_) => {
                 ErrorClass::Data
             }

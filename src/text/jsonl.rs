@@ -292,6 +292,10 @@ impl Records for JsonRecords {
         self.is_first = true;
     }
 
+    fn go_on(&mut self) {
+        self.is_first = false;
+    }
+
     fn is_at_record(&self) -> bool {
         !matches!(self.state, State::Skipping)
     }

@@ -68,6 +68,29 @@ pub(crate) enum CellFault {
 }
 
 impl Fault {
+    /// Says it, of a column that was taken for whole numbers because its first so many records were
+    /// empty, where that is so.
+    pub(crate) fn describe_assumed(
+        &self,
+        column: &str,
+        cell: &[u8],
+        assumed: Option<usize>,
+    ) -> String {
+        let mend = match self {
+            Self::Cell { fault: CellFault::Fraction, .. } => format!("say --type {column}=f64"),
+            Self::Cell { fault: CellFault::NotANumber(_), .. } => {
+                format!("of text there is count({column})")
+            }
+            _ => return self.describe(column, cell),
+        };
+        let Some(records) = assumed else { return self.describe(column, cell) };
+        format!(
+            "column '{column}' holds {}, not a whole number; it was empty in the first {records} \
+             records and was taken for whole numbers; {mend}",
+            quoted(cell)
+        )
+    }
+
     /// Says it; `column` is the name of the cell's column, `cell` its bytes.
     pub(crate) fn describe(&self, column: &str, cell: &[u8]) -> String {
         match self {

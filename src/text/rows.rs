@@ -42,6 +42,8 @@ pub(crate) struct RowPlan {
     pub(crate) filter: Option<Filter>,
     pub(crate) keep_text: bool,
     pub(crate) strict: bool,
+    /// Slots that are read as whole numbers for want of any value, and among how many records.
+    pub(crate) assumed: Box<[(usize, usize)]>,
 }
 
 /// Bytes of a part of the key beside its text: what `push_key_part` writes before it.
@@ -67,6 +69,18 @@ pub(crate) struct TextSource<R> {
     malformed: u64,
     times: Times,
     observer: Observer,
+    stop: Stop,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Nobody asked for it.
+    None,
+    /// Nothing more is read, and what was read is handed over.
+    Draining,
+    /// All that was read is handed over.
+    Drained,
 }
 
 /// Whether the times of an input can be read at all. When none can, for want of a unit or because
@@ -109,8 +123,8 @@ impl<R: Records> TextSource<R> {
         observer: Observer,
     ) -> Self {
         let rows = ColumnRows::new(schema_of(&plan));
-        let (line, malformed, times) = (1, 0, Times::default());
-        Self { input, records, plan, reader, rows, line, malformed, times, observer }
+        let (line, malformed, times, stop) = (1, 0, Times::default(), Stop::None);
+        Self { input, records, plan, reader, rows, line, malformed, times, observer, stop }
     }
 
     fn failed(&self, error: std::io::Error) -> SourceError {
@@ -150,7 +164,11 @@ impl<R: Records> TextSource<R> {
             Fault::Json { column: place, .. } => column = *place,
             _ => {}
         }
-        let problem = fault.describe(name, cell);
+        let assumed = match fault {
+            Fault::Cell { slot, .. } => self.plan.assumed.iter().find(|(known, _)| known == slot),
+            _ => None,
+        };
+        let problem = fault.describe_assumed(name, cell, assumed.map(|(_, records)| *records));
         let malformed = Malformed { source: self.input.name().to_owned(), line, column, problem };
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
@@ -205,6 +223,17 @@ impl<R: Records> TextSource<R> {
             self.line = 1;
         }
         Ok(anew)
+    }
+
+    /// All that was read is handed over but for a line that is not whole yet.
+    #[cold]
+    fn end_draining(&mut self) {
+        let bytes = self.input.available().len();
+        let first = std::mem::replace(&mut self.stop, Stop::Drained) != Stop::Drained;
+        // Of a file that would have been read on, far more may be left.
+        if first && bytes > 0 && self.input.bytes_total().is_none() {
+            (self.observer)(Notice::Unfinished { name: self.input.name().to_owned(), bytes });
+        }
     }
 
     /// One step: how many bytes it took. `None` when more bytes are needed.
@@ -365,6 +394,10 @@ impl<R: Records> Source<Columns> for TextSource<R> {
                 self.times.check()?;
                 return Ok(Polled::End);
             }
+            if self.stop != Stop::None {
+                self.end_draining();
+                return Ok(Polled::Pending);
+            }
             if reads == 0 {
                 break;
             }
@@ -404,6 +437,7 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     }
 
     fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        self.input.require().map_err(|error| self.failed(error))?;
         while !self.records.knows_columns() && !self.input.has_ended() {
             if self.step()?.is_none() {
                 self.input.fill()?;
@@ -414,7 +448,15 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             return Err(changed(self.input.name(), offset, "byte"));
         }
         (self.line, self.malformed, self.times.readable) = (line, malformed, true);
+        self.records.go_on();
         Ok(())
+    }
+
+    fn drains(&mut self) -> bool {
+        if self.stop == Stop::None {
+            self.stop = Stop::Draining;
+        }
+        self.stop != Stop::Drained
     }
 
     fn counts(&self) -> SourceCounts {

@@ -176,3 +176,49 @@ fn a_number_out_of_range_is_not_infinite() {
     typed(&["--where", "v < 5"]).says(0, &[told]).malformed(1, 1);
     piped("csv", &["--type", "v=i64"], far.as_bytes()).says(0, &[told]).malformed(2, 2);
 }
+
+#[test]
+fn a_column_that_is_empty_at_first_is_taken_for_whole_numbers() {
+    let empty = "2013-01-01 05:18:00,a,\n".repeat(1_000);
+    let further = "2013-01-01 05:19:00,a,7\n2013-01-01 05:19:00,a,0.5\n2013-01-01 05:19:00,a,x\n";
+    let run = csv(format!("{HEADER}{empty}{further}"));
+    let taken = "not a whole number; it was empty in the first 1000 records and was taken for \
+                 whole numbers; ";
+    run.says(0, &[&format!("stdin:1003:23: column 'v' holds '0.5', {taken}say --type v=f64")])
+        .says(
+            0,
+            &[&format!("stdin:1004:23: column 'v' holds 'x', {taken}of text there is count(v)")],
+        )
+        .malformed(2, 2)
+        .results(&[&ONE.replace(",1,1", ",1001,7")]);
+    // Where numbers were seen that is no reason.
+    let run = csv(format!("{HEADER}{empty}{further}").replacen("a,\n", "a,1\n", 1));
+    run.malformed(2, 2);
+    assert!(!run.errors.contains("was empty"), "{}", run.errors);
+}
+
+#[test]
+fn an_empty_file_among_others_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (full, empty, late) = (path("full.csv"), path("empty.csv"), path("late.csv"));
+    std::fs::write(&full, with_good("")).unwrap();
+    for nothing in ["", "\n", HEADER] {
+        std::fs::write(&empty, nothing).unwrap();
+        for files in [[&empty, &full], [&full, &empty]] {
+            let flags = [&["agg", files[0], files[1]], &FLAGS[..], &["--late", &late]].concat();
+            let told = format!("tidewheel: warning: {empty} holds no record; it is passed over");
+            let run = run(&flags, b"");
+            run.says(0, &[&told]).malformed(0, 0).results(&[ONE]);
+            assert_eq!(run.errors.matches("holds no record").count(), 1, "{}", run.errors);
+            assert_eq!(std::fs::read_to_string(&late).unwrap(), HEADER);
+        }
+    }
+    // Where there is nothing else it is an error, as it is of one file.
+    for nothing in ["", HEADER] {
+        std::fs::write(&full, nothing).unwrap();
+        std::fs::write(&empty, "").unwrap();
+        run(&[&["agg", &full, &empty], &FLAGS[..]].concat(), b"")
+            .says(1, &["csv:1:1: the header cannot be read: the input is empty"]);
+    }
+}
