@@ -310,6 +310,38 @@ fn what_a_jump_holds_out_is_decided_when_the_run_is_stopped() {
 }
 
 #[test]
+fn a_run_that_goes_on_has_the_types_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (path("in.csv"), path("out.csv"), path("state"));
+    let flags = [&["agg", &input, "--state", &state, "--output", &output], &SUMS[..11]].concat();
+    let count = flags.iter().map(|flag| if *flag == "sum(v)" { "sum(k)" } else { *flag });
+    let others: Vec<&str> = count.collect();
+    std::fs::write(&input, "t,k,v\n2013-01-01 05:17:00,a,1\n").unwrap();
+    for follow in [true, false] {
+        let mut live =
+            Live::start(&[&flags[..], if follow { &["--follow"] } else { &[] }].concat());
+        live.errors.wait_for("runtime: ");
+        if follow {
+            live.signal(Signal::TERM);
+        }
+        let ended = live.end();
+        assert_eq!(ended.code, Some(if follow { 143 } else { 0 }), "{}", ended.errors);
+        if follow {
+            append(Path::new(&input), "2013-01-01 05:18:00,a,0.5\n2013-01-01 05:19:00,a,2\n");
+            let ended = Live::start(&[&flags[..], &["--type", "v=f64"]].concat()).end();
+            assert!(ended.errors.contains("its types was i64 and is f64 now"), "{}", ended.errors);
+            let ended = Live::start(&others).end();
+            assert_eq!(ended.code, Some(2), "{}", ended.errors);
+        } else {
+            let told = "in.csv:3:23: column 'v' holds '0.5', not a whole number, and the column is";
+            assert!(ended.errors.contains(told), "{}", ended.errors);
+        }
+    }
+    assert!(std::fs::read_to_string(&output).unwrap().ends_with(",a,3,end_of_input\n"));
+}
+
+#[test]
 fn a_file_that_may_grow_no_further_is_an_error_and_no_sudden_end() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.csv");

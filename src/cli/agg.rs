@@ -4,6 +4,7 @@ use super::args::{Agg, is_json_lines};
 use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
+use super::types;
 use super::watch::Watch;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let names = calls.iter().map(|call| call.name.clone()).collect();
     let columns = ResultColumns::new(arguments.keys(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
-    let plan = read_plan(arguments, &calls)?;
+    let mut plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
     if arguments.state.is_some() && arguments.format == Some(ResultFormat::Table) {
         return Err(usage(
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         true => Input::Stdin,
         false => Input::File(path.clone()),
     });
+    types::recall(arguments, &mut plan)?;
     let opened = open_inputs(&plan, inputs.collect(), &signals)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
@@ -252,8 +254,8 @@ impl Job<'_> {
             ("time column", arguments.time.clone()),
             ("time unit", format!("{:?}", arguments.time_unit)),
             ("keys", format!("{:?}", arguments.keys())),
-            ("aggregates", arguments.agg.clone()),
-            ("types", format!("{:?}", opened.kinds)),
+            (types::AGGREGATES, arguments.agg.clone()),
+            (types::TYPES, types::described(&opened.kinds)),
             ("filter", arguments.filter.clone().unwrap_or_else(|| "none".to_owned())),
             ("delimiter", format!("{:?}", arguments.delimiter)),
             ("columns", format!("{:?}", arguments.column_names())),

@@ -438,9 +438,10 @@ impl<R: Records> Source<Columns> for TextSource<R> {
 
     fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
         self.input.require().map_err(|error| self.failed(error))?;
-        while !self.records.knows_columns() && !self.input.has_ended() {
-            if self.step()?.is_none() {
-                self.input.fill()?;
+        // The end may have been seen by looking ahead.
+        while !self.records.knows_columns() {
+            if self.step()?.is_none() && !matches!(self.input.fill()?, Chunk::Bytes(_)) {
+                break;
             }
         }
         let SourcePosition { offset, line, malformed, check } = position;
