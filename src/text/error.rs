@@ -19,7 +19,7 @@ pub enum OpenError {
     },
     /// A column that was asked for is not there.
     #[error("{0}")]
-    UnknownColumn(#[from] UnknownColumn),
+    UnknownColumn(Box<UnknownColumn>),
     /// A column that was asked for is there more than once.
     #[error(
         "{name}: column '{column}' stands there twice, as fields {first} and {second}; give one of \
@@ -235,6 +235,12 @@ impl UnknownColumn {
 }
 
 impl std::error::Error for UnknownColumn {}
+
+impl From<UnknownColumn> for OpenError {
+    fn from(unknown: UnknownColumn) -> Self {
+        Self::UnknownColumn(Box::new(unknown))
+    }
+}
 
 impl fmt::Display for UnknownColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -322,14 +322,15 @@ impl Opening<'_> {
         let mut declared = self.plan.types.iter().map(|(name, _)| name);
         let unknown = declared.find(|name| !is_needed(name) && !may_come(name));
         let (Some(column), Some((name, first))) = (unknown, looks.first()) else { return Ok(()) };
-        Err(OpenError::UnknownColumn(UnknownColumn {
+        Err(UnknownColumn {
             name: if first.header.is_some() { format!("{name}:1") } else { name.clone() },
             column: column.clone(),
             asked_by: "--type".to_owned(),
             as_text: None,
             columns: first.names.clone(),
             records: (self.plan.format == InputFormat::JsonLines).then_some(first.records as u64),
-        }))
+        }
+        .into())
     }
 
     /// Whether the header of the first input is that of all.
