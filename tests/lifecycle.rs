@@ -342,6 +342,41 @@ fn a_run_that_goes_on_has_the_types_of_the_first() {
 }
 
 #[test]
+fn a_run_that_goes_on_waits_for_a_followed_file_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state, away) = (path("in.csv"), path("out.csv"), path("s"), path("away"));
+    let flags = ["agg", &input, "--follow", "--state", &state, "--output", &output];
+    let flags = [&flags[..], &SUMS[..11]].concat();
+    std::fs::write(&input, "t,k,v\n2013-01-01 05:17:00,a,1\n").unwrap();
+    let stop = |live: Live| {
+        live.signal(Signal::TERM);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(143), "{}", ended.errors);
+        assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    };
+    let mut live = Live::start(&flags);
+    live.errors.wait_for("runtime: ");
+    stop(live);
+    std::fs::rename(&input, &away).unwrap();
+    append(Path::new(&away), "2013-01-01 05:18:00,a,2\n2013-01-01 06:00:00,a,1\n");
+    for is_back in [false, true] {
+        let mut live = Live::start(&flags);
+        live.errors.wait_for("in.csv is not there yet; it is waited for");
+        live.errors.wait_for("runtime: ");
+        if is_back {
+            std::fs::rename(&away, &input).unwrap();
+            let since = Instant::now();
+            while !std::fs::read_to_string(&output).unwrap().ends_with(",a,3,on_time\n") {
+                assert!(since.elapsed() < DEADLINE, "results come");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        stop(live);
+    }
+}
+
+#[test]
 fn a_file_that_may_grow_no_further_is_an_error_and_no_sudden_end() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in.csv");

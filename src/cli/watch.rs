@@ -33,8 +33,8 @@ pub(crate) fn tell(notice: Notice) {
             super::say(&format!("warning: {name} holds no record; it is passed over"));
         }
         Notice::Unfinished { name, bytes } => super::say(&format!(
-            "warning: {name} ends with {}, of a line that was not whole when the run was stopped; \
-             left out",
+            "warning: {name} ends with {}, of a line that was not whole when the run was stopped, \
+             and was not read",
             super::counted(bytes as u64, "byte")
         )),
         _ => {}

@@ -70,6 +70,8 @@ pub(crate) struct TextSource<R> {
     times: Times,
     observer: Observer,
     stop: Stop,
+    /// Where to go on once a followed file is there again.
+    later: Option<SourcePosition>,
 }
 
 /// How far a stop has come.
@@ -123,8 +125,9 @@ impl<R: Records> TextSource<R> {
         observer: Observer,
     ) -> Self {
         let rows = ColumnRows::new(schema_of(&plan));
-        let (line, malformed, times, stop) = (1, 0, Times::default(), Stop::None);
-        Self { input, records, plan, reader, rows, line, malformed, times, observer, stop }
+        let (line, malformed, times) = (1, 0, Times::default());
+        let (stop, later) = (Stop::None, None);
+        Self { input, records, plan, reader, rows, line, malformed, times, observer, stop, later }
     }
 
     fn failed(&self, error: std::io::Error) -> SourceError {
@@ -234,6 +237,35 @@ impl<R: Records> TextSource<R> {
         if first && bytes > 0 && self.input.bytes_total().is_none() {
             (self.observer)(Notice::Unfinished { name: self.input.name().to_owned(), bytes });
         }
+    }
+
+    /// Goes on where an earlier run stood in a file that is there.
+    fn go_on(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        // The end may have been seen by looking ahead.
+        while !self.records.knows_columns() {
+            if self.step()?.is_none() && !matches!(self.input.fill()?, Chunk::Bytes(_)) {
+                break;
+            }
+        }
+        let SourcePosition { offset, line, malformed, check } = position;
+        if !self.input.go_to(offset, check).map_err(|error| self.failed(error))? {
+            return Err(changed(self.input.name(), offset, "byte"));
+        }
+        (self.line, self.malformed, self.times.readable) = (line, malformed, true);
+        self.records.go_on();
+        Ok(())
+    }
+
+    /// Goes on in a file that was not there when the run began, once it is. `false` until then.
+    #[cold]
+    fn go_on_later(&mut self, position: SourcePosition) -> Result<bool, SourceError> {
+        match self.input.require() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(|error| self.failed(error))?,
+        }
+        self.later = None;
+        self.go_on(position)?;
+        Ok(true)
     }
 
     /// One step: how many bytes it took. `None` when more bytes are needed.
@@ -371,6 +403,11 @@ const fn float_fault(error: NumberError) -> CellFault {
 impl<R: Records> Source<Columns> for TextSource<R> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         self.rows.clear();
+        if let Some(position) = self.later
+            && (self.stop != Stop::None || !self.go_on_later(position)?)
+        {
+            return Ok(Polled::Pending);
+        }
         // Malformed records make no rows, and a poll is bounded all the same.
         let steps_max = rows_max * 2;
         let (mut steps, mut reads, mut bytes) = (steps_max, READS_PER_POLL, 0);
@@ -428,6 +465,9 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     }
 
     fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        if self.later.is_some() {
+            return Ok(self.later);
+        }
         if !self.records.is_at_record() || !self.records.knows_columns() {
             return Ok(None);
         }
@@ -437,19 +477,10 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     }
 
     fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
-        self.input.require().map_err(|error| self.failed(error))?;
-        // The end may have been seen by looking ahead.
-        while !self.records.knows_columns() {
-            if self.step()?.is_none() && !matches!(self.input.fill()?, Chunk::Bytes(_)) {
-                break;
-            }
+        match self.input.is_absent() {
+            true => self.later = Some(position),
+            false => self.go_on(position)?,
         }
-        let SourcePosition { offset, line, malformed, check } = position;
-        if !self.input.go_to(offset, check).map_err(|error| self.failed(error))? {
-            return Err(changed(self.input.name(), offset, "byte"));
-        }
-        (self.line, self.malformed, self.times.readable) = (line, malformed, true);
-        self.records.go_on();
         Ok(())
     }
 
@@ -457,7 +488,7 @@ impl<R: Records> Source<Columns> for TextSource<R> {
         if self.stop == Stop::None {
             self.stop = Stop::Draining;
         }
-        self.stop != Stop::Drained
+        self.stop != Stop::Drained && self.later.is_none()
     }
 
     fn counts(&self) -> SourceCounts {
