@@ -243,7 +243,10 @@ impl<R: Records> TextSource<R> {
     fn go_on(&mut self, position: SourcePosition) -> Result<(), SourceError> {
         // The end may have been seen by looking ahead.
         while !self.records.knows_columns() {
-            if self.step()?.is_none() && !matches!(self.input.fill()?, Chunk::Bytes(_)) {
+            if self.step()?.is_some() {
+                continue;
+            }
+            if self.input.has_ended() || self.input.fill()? == Chunk::Pending {
                 break;
             }
         }
