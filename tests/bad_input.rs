@@ -187,7 +187,7 @@ fn a_text_without_quotes_in_a_filter() {
     let (_folder, path) = file("in.jsonl", object("\"a\"", "1"));
     let path = path.to_str().unwrap();
     run(&[&["agg", path], &FLAGS[..], &["--where", "k in (AA)"]].concat(), b"")
-        .says(2, &["no column 'AA' (--where). Text is written in single quotes: k IN ('AA')."]);
+        .says(2, &["has no field 'AA' (--where). Text is written in single quotes: k IN ('AA')."]);
     piped("csv", &["--where", "k like A%"], HEADER.as_bytes()).says(2, &["text in single quotes"]);
     piped("csv", &["--where", "k like AA"], HEADER.as_bytes())
         .says(2, &["LIKE takes a pattern in single quotes, such as k LIKE 'A%'"]);
@@ -459,8 +459,9 @@ fn json_without_a_field() {
 fn a_json_field_that_no_record_has() {
     let (_folder, path) = file("in.jsonl", object("\"a\"", "1").replace("\"k\"", "\"kk\""));
     let path = path.to_str().unwrap();
-    let problem = format!("{path}: there is no column 'k' (--key); did you mean 'kk'?");
-    run(&[&["agg", path], &FLAGS[..]].concat(), b"").says(2, &[&problem]).writes_nothing();
+    let problem = format!("{path}: the first record has no field 'k' (--key); did you mean 'kk'?");
+    let mend = "The fields there were t, kk, v. If it comes further on, say --type k=str.";
+    run(&[&["agg", path], &FLAGS[..]].concat(), b"").says(2, &[&problem, mend]).writes_nothing();
 }
 
 #[test]
@@ -488,9 +489,9 @@ fn arrays_and_objects_in_a_json_key() {
         .says(
             0,
             &[
-                "stdin:2:35: column 'k' holds '[1]', not a text, number or truth value",
-                "stdin:3:35: column 'k' holds '{\"a\": 1}', not a text",
-                "stdin:4:45: column 'v' holds '[]', not a text",
+                "stdin:2:35: column 'k' holds an array, '[1]', not a text, number or truth value",
+                "stdin:3:35: column 'k' holds an object, '{\"a\": 1}', not a text",
+                "stdin:4:45: column 'v' holds an array, '[]', not a text",
                 "with jq say",
             ],
         )

@@ -180,7 +180,7 @@ fn a_signal_ends_the_wait_for_the_first_records() {
     let fifo = fifo.display().to_string();
     let flags = [&["agg", &fifo, "--window", "1h"][..], &FLAGS[2..]].concat();
     for (mut live, (signal, code)) in [start(&[]), Live::start(&flags)].into_iter().zip(SIGNALS) {
-        live.errors.wait_for("too few records so far");
+        live.errors.wait_for("has not brought its first line yet, which names the columns");
         live.signal(signal);
         let ended = live.end();
         assert_eq!(ended.code, Some(code), "{}", ended.errors);
@@ -189,6 +189,211 @@ fn a_signal_ends_the_wait_for_the_first_records() {
         let [said] = said[..] else { panic!("one more line: {}", ended.errors) };
         assert!(said.contains("interrupted: the first records have not come yet"), "{said}");
     }
+}
+
+/// Flags that sum a column of which it is not said what it holds.
+const SUMS: [&str; 12] = [
+    "--time", "t", "--key", "k", "--agg", "sum(v)", "--kind", "--window", "1h", "--format", "csv",
+    "--strict",
+];
+
+/// What comes of one hour of [`SUMS`].
+fn sum(of: &str, kind: &str) -> String {
+    format!("2013-01-01 05:00:00.000,2013-01-01 06:00:00.000,a,{of},{kind}")
+}
+
+#[test]
+fn a_signal_while_types_are_awaited_makes_do_with_what_came() {
+    for (signal, code) in SIGNALS {
+        let mut live = Live::start(&[&["agg", "-"], &SUMS[..]].concat());
+        live.write("t,k,v\n2013-01-01 05:17:00,a,1\n");
+        // Someone who writes now and then is told of as one who is silent is.
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(3) {
+            live.write("2013-01-01 05:18:00,a,0.5\n");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let told = live.errors.wait_for(" records so far, and the first 1000 tell the types");
+        assert!(told.contains("--type v=f64 (or i64)"), "{told}");
+        live.write("2013-01-01 05:");
+        live.signal(signal);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert_eq!(ended.out.lines().count(), 2, "{}", ended.out);
+        assert!(ended.out.ends_with(",interrupted"), "{}", ended.out);
+        assert!(ended.errors.contains("stdin ends with 14 bytes, of a line"), "{}", ended.errors);
+        assert!(ended.errors.contains("interrupted: "), "{}", ended.errors);
+        assert_eq!(ended.errors.matches("so far").count(), 1, "once is enough: {}", ended.errors);
+        assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    }
+}
+
+#[test]
+fn a_pipe_whose_types_are_declared_is_read_at_once() {
+    let mut live = Live::start(&[&["agg", "-", "--type", "v=f64"], &SUMS[..]].concat());
+    live.write("t,k,v\n2013-01-01 05:17:00,a,1\n2013-01-01 06:00:00,a,1\n");
+    live.out.wait_for(&sum("1.0", "on_time"));
+    live.signal(Signal::INT);
+    assert_eq!(live.end().code, Some(130));
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    let name = path.to_str().unwrap();
+    for (signal, code) in SIGNALS {
+        let mut live = Live::start(&[&["agg", name, "--follow"], &SUMS[..]].concat());
+        live.errors.wait_for("in.csv is not there yet; it is waited for");
+        live.signal(signal);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        assert!(ended.errors.contains("the first records have not come yet"), "{}", ended.errors);
+    }
+    // What is read at once is read as soon as it is there; what is awaited, once it has a record.
+    let mut counts = follow(&path);
+    let mut sums = Live::start(&[&["agg", name, "--follow"], &SUMS[..]].concat());
+    counts.errors.wait_for("in.csv is not there yet; it is waited for");
+    sums.errors.wait_for("in.csv is not there yet; it is waited for");
+    std::fs::write(&path, "t,k,v\n").unwrap();
+    sums.errors.wait_for("in.csv has brought no record so far, and the first 1000 tell the types");
+    append(&path, "2013-01-01 05:17:00,a,0.5\n2013-01-01 06:00:00,a,1\n2013-01-01");
+    counts.out.wait_for(&row(5, 1, "on_time"));
+    sums.out.wait_for(&sum("0.5", "on_time"));
+    for live in [counts, sums] {
+        live.signal(Signal::TERM);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(143), "{}", ended.errors);
+        let told = "in.csv ends with 10 bytes, of a line that was not whole when the run was";
+        assert!(ended.errors.contains(told), "{}", ended.errors);
+        assert_eq!(ended.errors.matches("waited for").count(), 1, "{}", ended.errors);
+    }
+    // Without the flag there is nothing to wait for.
+    let ended = Live::start(&[&["agg", "nowhere.csv"], &SUMS[..]].concat()).end();
+    assert_eq!(ended.code, Some(3), "{}", ended.errors);
+}
+
+#[test]
+fn what_a_jump_holds_out_is_decided_when_the_run_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    let name = path.to_str().unwrap();
+    let flags = [&FLAGS[2..], &["--window", "1h", "--format", "csv", "--max-jump", "1d"]].concat();
+    let few = "t,k\n".to_owned() + &records(&["05:17:00", "05:18:00"]);
+    let far = few.clone() + &records(&["05:19:00", "05:20:00"]) + "2200-01-01 00:00:00,a\n";
+    for (text, count, told) in [(few, 2, "interrupted: 2 records in"), (far, 4, "1 unusable")] {
+        std::fs::write(&path, text).unwrap();
+        let mut live = Live::start(&[&["agg", name, "--follow"], &flags[..]].concat());
+        live.errors.wait_for("runtime: ");
+        live.signal(Signal::INT);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.errors);
+        assert!(ended.out.ends_with(&row(5, count, "interrupted")), "{}", ended.out);
+        assert!(ended.errors.contains(told), "{}", ended.errors);
+        assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    }
+    // With state they are read again.
+    let out = |name: &str| folder.path().join(name).display().to_string();
+    let kept = ["--state", &out("state"), "--output", &out("out.csv")].map(str::to_owned);
+    let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let flags = [&["agg", name], &flags[..], &kept[..]].concat();
+    let mut live = Live::start(&[&flags[..], &["--follow"]].concat());
+    live.errors.wait_for("runtime: ");
+    live.signal(Signal::INT);
+    let ended = live.end();
+    let told = "1 record held out by --max-jump when it was stopped; the next run reads";
+    assert!(ended.errors.contains(told), "{}", ended.errors);
+    let ended = Live::start(&flags).end();
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.errors.contains("record 5 (malformed ones not counted)"), "{}", ended.errors);
+    assert!(ended.errors.contains("5 records in"), "{}", ended.errors);
+}
+
+#[test]
+fn a_run_that_goes_on_has_the_types_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (path("in.csv"), path("out.csv"), path("state"));
+    let flags = [&["agg", &input, "--state", &state, "--output", &output], &SUMS[..11]].concat();
+    let count = flags.iter().map(|flag| if *flag == "sum(v)" { "sum(k)" } else { *flag });
+    let others: Vec<&str> = count.collect();
+    std::fs::write(&input, "t,k,v\n2013-01-01 05:17:00,a,1\n").unwrap();
+    for follow in [true, false] {
+        let mut live =
+            Live::start(&[&flags[..], if follow { &["--follow"] } else { &[] }].concat());
+        live.errors.wait_for("runtime: ");
+        if follow {
+            live.signal(Signal::TERM);
+        }
+        let ended = live.end();
+        assert_eq!(ended.code, Some(if follow { 143 } else { 0 }), "{}", ended.errors);
+        if follow {
+            append(Path::new(&input), "2013-01-01 05:18:00,a,0.5\n2013-01-01 05:19:00,a,2\n");
+            let ended = Live::start(&[&flags[..], &["--type", "v=f64"]].concat()).end();
+            assert!(ended.errors.contains("its types was i64 and is f64 now"), "{}", ended.errors);
+            let ended = Live::start(&others).end();
+            assert_eq!(ended.code, Some(2), "{}", ended.errors);
+        } else {
+            let told = "in.csv:3:23: column 'v' holds '0.5', not a whole number, and the column is";
+            assert!(ended.errors.contains(told), "{}", ended.errors);
+        }
+    }
+    assert!(std::fs::read_to_string(&output).unwrap().ends_with(",a,3,end_of_input\n"));
+}
+
+#[test]
+fn a_run_that_goes_on_waits_for_a_followed_file_that_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state, away) = (path("in.csv"), path("out.csv"), path("s"), path("away"));
+    let flags = ["agg", &input, "--follow", "--state", &state, "--output", &output];
+    let flags = [&flags[..], &SUMS[..11]].concat();
+    std::fs::write(&input, "t,k,v\n2013-01-01 05:17:00,a,1\n").unwrap();
+    let stop = |live: Live| {
+        live.signal(Signal::TERM);
+        let ended = live.end();
+        assert_eq!(ended.code, Some(143), "{}", ended.errors);
+        assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    };
+    let mut live = Live::start(&flags);
+    live.errors.wait_for("runtime: ");
+    stop(live);
+    std::fs::rename(&input, &away).unwrap();
+    append(Path::new(&away), "2013-01-01 05:18:00,a,2\n2013-01-01 06:00:00,a,1\n");
+    for is_back in [false, true] {
+        let mut live = Live::start(&flags);
+        live.errors.wait_for("in.csv is not there yet; it is waited for");
+        live.errors.wait_for("runtime: ");
+        if is_back {
+            std::fs::rename(&away, &input).unwrap();
+            let since = Instant::now();
+            while !std::fs::read_to_string(&output).unwrap().ends_with(",a,3,on_time\n") {
+                assert!(since.elapsed() < DEADLINE, "results come");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        stop(live);
+    }
+}
+
+#[test]
+fn a_file_that_may_grow_no_further_is_an_error_and_no_sudden_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.csv");
+    let many: String = (0..20_000).map(|n| format!("2013-01-01 05:17:00,{n}\n")).collect();
+    std::fs::write(&input, format!("t,k\n{many}")).unwrap();
+    let output = folder.path().join("out.csv");
+    let script = "ulimit -f 8; exec \"$@\"";
+    let ended = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_tidewheel"), "agg"])
+        .args([input.as_os_str(), "--output".as_ref(), output.as_os_str()])
+        .args(&FLAGS[2..])
+        .args(["--window", "1h"])
+        .output()
+        .expect("there is a shell");
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("out.csv: File too large (os error 27); a limit (ulim"), "{errors}");
 }
 
 #[test]

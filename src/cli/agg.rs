@@ -1,19 +1,18 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::{Agg, Destination, format_name, is_json_lines, number_name, type_name};
+use super::args::{Agg, Destination, format_name, is_json_lines, type_name};
 use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
+use super::types;
 use super::watch::Watch;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::ffi::OsStr;
 use std::io;
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
@@ -27,8 +26,8 @@ use tidewheel::text::aggregates::{
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
-    ColumnKind, Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, Opened,
-    ReadPlan, TimeUnit, open,
+    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, OpenError, Opened,
+    ReadPlan, TimeUnit, open_until,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -50,7 +49,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let names = calls.iter().map(|call| call.name.clone()).collect();
     let columns = ResultColumns::new(arguments.keys(), names, arguments.kind)
         .map_err(|error| usage(error.to_string()))?;
-    let plan = read_plan(arguments, &calls)?;
+    let mut plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
     if arguments.state.is_some() && arguments.format == Some(ResultFormat::Table) {
         return Err(usage(
@@ -61,6 +60,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         true => Input::Stdin,
         false => Input::File(path.clone()),
     });
+    types::recall(arguments, &mut plan)?;
     let opened = open_inputs(&plan, inputs.collect(), &signals)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
@@ -76,33 +76,19 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     with_aggregates(&calls, schema, place, job).map_err(|error| usage(error.to_string()))?
 }
 
-/// Opens the inputs, which takes as long as their first records do to come, and no longer once a
-/// signal has.
+/// Opens the inputs, which takes as long as their first records do to come. Once a signal has, no
+/// more are waited for.
 fn open_inputs(
     plan: &ReadPlan,
     inputs: Vec<Input>,
     signals: &AtomicUsize,
 ) -> Result<Opened, Failure> {
-    let ((sender, receiver), plan) = (channel(), plan.clone());
-    let opening = std::thread::Builder::new().name("tidewheel-open".to_owned()).spawn(move || {
-        // Nobody listens once a signal has come.
-        let _ = sender.send(open(&plan, inputs, teller()));
-    });
-    let opening =
-        opening.map_err(|error| Failure::Io(format!("a thread cannot be started: {error}")))?;
-    loop {
-        match (receiver.recv_timeout(LISTEN), signal(signals)) {
-            (Ok(opened), _) => return Ok(opened?),
-            (Err(RecvTimeoutError::Timeout), None) => {}
-            (Err(RecvTimeoutError::Timeout), Some(signal)) => {
-                super::say("interrupted: the first records have not come yet; there is no result");
-                return Err(Failure::Signal(signal));
-            }
-            (Err(RecvTimeoutError::Disconnected), _) => {
-                let ended = opening.join();
-                resume_unwind(ended.expect_err("it sends what it found unless it panics"));
-            }
+    match (open_until(plan, inputs, &|| signal(signals).is_some(), teller()), signal(signals)) {
+        (Err(error @ OpenError::Stopped), Some(signal)) => {
+            super::say(&error.to_string());
+            Err(Failure::Signal(signal))
         }
+        (opened, _) => Ok(opened?),
     }
 }
 
@@ -147,10 +133,6 @@ fn tell(notice: Notice) {
              say --time-unit {likely} if it is {likely_time}"
         )),
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
-        Notice::Waiting { name } => super::say(&format!(
-            "{name} has brought too few records so far to tell its columns' types; with \
-             --type COL=i64 or COL=f64 for each column of numbers there is no need to wait"
-        )),
         Notice::Replaced { name } => super::say(&format!(
             "{name} is another file now: the one before was read to its end, and this one is read \
              from its start"
@@ -169,7 +151,7 @@ fn tell(notice: Notice) {
             "{name} cannot be opened again ({problem}); the file that it was is followed until \
              there is another of that name"
         )),
-        _ => {}
+        other => super::watch::tell(other),
     }
 }
 
@@ -283,7 +265,10 @@ fn signals() -> Result<Arc<AtomicUsize>, Failure> {
         flag::register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
         Ok(())
     };
-    register(SIGINT)
+    // Beyond the largest file that is allowed, writing then fails and says so.
+    let too_large = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    too_large
+        .and_then(|_| register(SIGINT))
         .and_then(|()| register(SIGTERM))
         .map_err(|error| Failure::Io(format!("signals cannot be watched: {error}")))?;
     Ok(came)
@@ -324,13 +309,12 @@ impl Job<'_> {
             let path = to.file().unwrap_or(Path::new("-"));
             std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
         };
-        let kind = |kind: &ColumnKind| kind.number().map_or("counted", number_name).to_owned();
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", arguments.time_unit.map_or_else(none, |unit| unit.to_string())),
             ("keys", listed(arguments.keys())),
-            ("aggregates", arguments.agg.clone()),
-            ("types of columns", listed(opened.kinds.iter().map(kind).collect())),
+            (types::AGGREGATES, arguments.agg.clone()),
+            (types::TYPES, types::described(&opened.kinds)),
             ("filter", arguments.filter.clone().unwrap_or_else(none)),
             ("delimiter", arguments.delimiter.to_string()),
             ("names of columns", listed(arguments.column_names())),

@@ -266,7 +266,7 @@ pub(crate) struct Agg {
     /// its start; a file that became shorter is read again from its start. Either is said on
     /// standard error, and either start is that of an input: without --no-header, CSV's columns
     /// are named there again. With --state, which goes on with the very file that was read, both
-    /// are errors.
+    /// are errors. A file that is not there yet is waited for.
     #[arg(long)]
     pub(crate) follow: bool,
 

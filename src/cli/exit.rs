@@ -41,6 +41,9 @@ impl Failure {
     pub(crate) fn writing(name: &str, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe if name == STANDARD_OUTPUT => Self::BrokenPipe,
+            io::ErrorKind::FileTooLarge => Self::Io(format!(
+                "{name}: {error}; a limit (ulimit -f) or the file system allows no larger one"
+            )),
             _ => Self::Io(format!("{name}: {error}")),
         }
     }

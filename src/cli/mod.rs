@@ -6,6 +6,7 @@ mod doctor;
 mod exit;
 mod kept;
 mod output;
+mod types;
 mod watch;
 
 use args::{Arguments, Command};

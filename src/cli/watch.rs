@@ -5,6 +5,41 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use tidewheel::metrics::Metrics;
+use tidewheel::text::{Awaited, Notice};
+
+/// Says what may be known of an input before and beside its records.
+pub(crate) fn tell(notice: Notice) {
+    match notice {
+        Notice::Waiting { name, awaited: Awaited::Types { columns, records, needed } } => {
+            let came = match records {
+                0 => "no record".to_owned(),
+                records => super::counted(records as u64, "record"),
+            };
+            let types: Vec<String> = columns.iter().map(|c| format!("--type {c}=f64")).collect();
+            super::say(&format!(
+                "{name} has brought {came} so far, and the first {needed} tell the types of \
+                 columns; with {} (or i64) there is no need to wait, and a signal (Ctrl-C) makes \
+                 do with what came",
+                types.join(" ")
+            ));
+        }
+        Notice::Waiting { name, .. } => super::say(&format!(
+            "{name} has not brought its first line yet, which names the columns; it is waited for"
+        )),
+        Notice::Absent { name } => {
+            super::say(&format!("{name} is not there yet; it is waited for (--follow)"))
+        }
+        Notice::Empty { name } => {
+            super::say(&format!("warning: {name} holds no record; it is passed over"));
+        }
+        Notice::Unfinished { name, bytes } => super::say(&format!(
+            "warning: {name} ends with {}, of a line that was not whole when the run was stopped, \
+             and was not read",
+            super::counted(bytes as u64, "byte")
+        )),
+        _ => {}
+    }
+}
 
 /// How long a watermark stands still before it is named.
 const STALL: Duration = Duration::from_secs(10);
@@ -101,6 +136,14 @@ impl Watch {
                 "warning: too many windows were left when it was stopped: not all came out; \
                  {} keys (each counted once a slice) are in further ones",
                 metrics.left_out()
+            ));
+        }
+        let held: u64 = metrics.sources.iter().map(|(_, source)| source.held).sum();
+        if held > 0 {
+            super::say(&format!(
+                "{} held out by --max-jump when it was stopped; the next run reads what is held \
+                 out again",
+                super::counted(held, "record")
             ));
         }
         if metrics.late() > 0 {

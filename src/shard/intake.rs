@@ -202,7 +202,8 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         }
     }
 
-    /// One bounded piece of work. `stopping`: read no more, end without an end of input.
+    /// One bounded piece of work. `stopping`: read no more than the source has in hand, end without
+    /// an end of input.
     ///
     /// # Errors
     /// When the source can not go on.
@@ -216,10 +217,11 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             if !self.tell_place(local.as_deref_mut(), POSITION_RECORDS)? {
                 return Ok(Progress::Blocked);
             }
-            if stopping {
-                self.state = State::Ending(FrameKind::Stopped);
+            if stopping && !self.source.drains() {
+                self.stop();
             } else if let Some(progress) = self.poll(local.as_deref_mut(), clock)? {
-                return Ok(progress);
+                let goes_on = stopping && progress == Progress::Idle;
+                return Ok(if goes_on { Progress::Worked } else { progress });
             }
         }
         let progress = match self.state {
@@ -337,6 +339,19 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
 
     fn end_of_input(&mut self) {
         self.state = State::Ending(FrameKind::End);
+        self.release();
+    }
+
+    fn stop(&mut self) {
+        self.state = State::Ending(FrameKind::Stopped);
+        // Where it is written down how far the source came, the next run reads these again.
+        if !self.journaled {
+            self.release();
+        }
+    }
+
+    /// Decides about all that is held out: nothing comes that could confirm it.
+    fn release(&mut self) {
         let held = self.gate.as_mut().map(JumpGate::drain).unwrap_or_default();
         if self.max.is_none() {
             // Too short an input to confirm anything: there is nothing that it could be far from.

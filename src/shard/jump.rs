@@ -4,8 +4,8 @@
 //! A record is *held out* when its time is more than `bound` past the highest time so far. It is
 //! confirmed once `confirmations` further records of its partition have times no more than
 //! `bound` before its own; then it and those that confirmed it are admitted. A real gap in the
-//! data confirms itself that way. What is still unconfirmed at the end of the input, or pushed
-//! out by too many others, is a dead letter.
+//! data confirms itself that way. What is still unconfirmed at the end of the input or at a stop,
+//! or pushed out by too many others, is a dead letter.
 
 use crate::time::Span;
 use std::collections::VecDeque;

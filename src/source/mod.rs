@@ -80,6 +80,13 @@ pub trait Source<S: Schema>: Send {
         )))
     }
 
+    /// Asked while the engine is being stopped, before each poll: whether records that were taken
+    /// from somewhere for good are still to be handed over. From the first call on no more are
+    /// taken, and polls bring what there is.
+    fn drains(&mut self) -> bool {
+        false
+    }
+
     /// Counts since the start, for the ledger and the metrics.
     fn counts(&self) -> SourceCounts {
         SourceCounts::default()

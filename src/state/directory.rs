@@ -1,7 +1,7 @@
 //! Opening a state directory: the lock, the manifest, and files that are replaced whole.
 
 use super::error::StateError;
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
 use super::snapshot::{self, Snapshot, SnapshotWriter};
 use crate::limits::{COMMIT_INTERVAL_MILLIS, SNAPSHOT_LOG_BYTES};
@@ -107,6 +107,26 @@ impl StateDirectory {
             None => begin(&folder, pipeline)?,
         };
         Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
+    }
+
+    /// What the manifest in a folder says of something that the pipeline was described by; `None`
+    /// when there is no manifest, or it does not say. The directory may be in use. It is as
+    /// [`StateDirectory::in_line`] gives it.
+    ///
+    /// # Errors
+    /// When the manifest can not be read, or is damaged.
+    pub fn described(folder: &Path, what: &str) -> Result<Option<String>, StateError> {
+        let path = folder.join("manifest");
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        let manifest =
+            Manifest::parse(&path.display().to_string(), &String::from_utf8_lossy(&bytes))?;
+        let line = manifest.pipeline.into_iter().find(|(word, _)| word == what);
+        Ok(line.map(|(_, value)| value))
+    }
+
+    /// A text as a manifest has it: control characters and backslashes are escaped.
+    pub fn in_line(text: &str) -> String {
+        manifest::in_line(text)
     }
 
     /// The directory.
@@ -268,6 +288,9 @@ mod tests {
         let error = open(&folder, "1h").unwrap_err().to_string();
         assert!(error.contains(&format!("in use by process {}", std::process::id())), "{error}");
         let identity = first.identity();
+        let described = |what| StateDirectory::described(&folder, what).unwrap();
+        assert_eq!(described("window").as_deref(), Some("1h"), "whoever has it");
+        assert_eq!(described("colour"), None);
         let progress = OutputProgress { bytes: 5, ..OutputProgress::none(2) };
         assert_eq!(first.output_progress().unwrap(), None);
         first.set_output_progress(&progress).unwrap();
@@ -287,5 +310,6 @@ mod tests {
         let error = open(folder.path(), "1h").unwrap_err().to_string();
         assert!(error.contains("holds 'thesis.txt' and no manifest"), "{error}");
         assert!(!folder.path().join("manifest").exists());
+        assert_eq!(StateDirectory::described(folder.path(), "window").unwrap(), None);
     }
 }

@@ -86,7 +86,7 @@ impl Manifest {
 }
 
 /// A text that stays in its line and its column; quotes are as they were written.
-fn in_line(text: &str) -> String {
+pub(super) fn in_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for char in text.chars() {
         match char == '\\' || char.is_control() {

@@ -51,6 +51,8 @@ enum Origin {
     File(RegularFile),
     Stream(OwnedFd),
     Custom(Box<dyn ChunkSource>),
+    /// A file that is to be followed and is not there yet.
+    Absent(PathBuf, Follow),
 }
 
 fn open_for_reading(path: &Path) -> io::Result<OwnedFd> {
@@ -128,10 +130,30 @@ impl fmt::Debug for ByteInput {
 }
 
 impl ByteInput {
-    /// Opens a file, a named pipe or a device. `follow` says what the end of a regular file means.
+    /// Opens a file, a named pipe or a device. `follow` says what the end of a regular file means;
+    /// one that is followed need not be there yet.
     pub(crate) fn open(path: &Path, follow: Follow) -> io::Result<Self> {
-        let (name, fd) = (path.display().to_string(), open_for_reading(path)?);
-        Self::from_fd(name, fd, Some(path.to_owned()), follow)
+        let name = path.display().to_string();
+        match open_for_reading(path) {
+            Err(error) if follow != Follow::Never && error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::new(name, Origin::Absent(path.to_owned(), follow), None))
+            }
+            fd => Self::from_fd(name, fd?, Some(path.to_owned()), follow),
+        }
+    }
+
+    /// Whether it is a file that is not there yet.
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self.origin, Origin::Absent(..))
+    }
+
+    /// Opens a file that was not there, and must be by now.
+    pub(crate) fn require(&mut self) -> io::Result<()> {
+        let Origin::Absent(path, follow) = &self.origin else { return Ok(()) };
+        let (fd, path, follow) = (open_for_reading(path)?, path.clone(), *follow);
+        let opened = Self::from_fd(self.name.clone(), fd, Some(path), follow)?;
+        (self.origin, self.bytes_total) = (opened.origin, opened.bytes_total);
+        Ok(())
     }
 
     /// Standard input, whatever it is connected to.
@@ -191,7 +213,11 @@ impl ByteInput {
 
     /// Whether the input can be read again from any place.
     pub(crate) fn can_seek(&self) -> bool {
-        matches!(&self.origin, Origin::File(file) if file.keeps_places())
+        match &self.origin {
+            Origin::File(file) => file.keeps_places(),
+            Origin::Absent(_, follow) => *follow != Follow::Name,
+            Origin::Stream(_) | Origin::Custom(_) => false,
+        }
     }
 
     /// Where the available bytes begin in a regular file, and a hash of what lies before.
@@ -222,14 +248,14 @@ impl ByteInput {
     pub(crate) fn waits_for(&self) -> Option<BorrowedFd<'_>> {
         match &self.origin {
             Origin::Stream(fd) => Some(fd.as_fd()),
-            Origin::File(_) | Origin::Custom(_) => None,
+            Origin::File(_) | Origin::Custom(_) | Origin::Absent(..) => None,
         }
     }
 
     /// Whether a pause now means that someone is writing, and a wait is worth it. A regular file
     /// that is followed may never grow.
     pub(crate) const fn may_come_soon(&self) -> bool {
-        !matches!(self.origin, Origin::File(_))
+        !matches!(self.origin, Origin::File(_) | Origin::Absent(..))
     }
 
     /// The bytes that were read and not yet consumed.
@@ -253,6 +279,13 @@ impl ByteInput {
         if self.ended {
             return Ok(Chunk::End);
         }
+        match self.require() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Chunk::Pending),
+            opened => opened.map_err(|error| {
+                let name = self.name.clone();
+                SourceError::Io { name, error }
+            })?,
+        }
         self.make_room();
         let space = &mut self.buffer[self.end..];
         let room = space.len();
@@ -260,6 +293,7 @@ impl ByteInput {
             Origin::File(file) => file.read(space),
             Origin::Stream(fd) => read_stream(fd, space),
             Origin::Custom(source) => source.read(space),
+            Origin::Absent(..) => return Ok(Chunk::Pending),
         };
         let chunk = read.map_err(|error| SourceError::Io { name: self.name.clone(), error })?;
         match chunk {

@@ -116,6 +116,9 @@ pub(crate) trait Records: Send {
     /// The next bytes are the start of a text, as the first ones were.
     fn begin_anew(&mut self);
 
+    /// The next bytes are not the start of a text: what came before was read by an earlier run.
+    fn go_on(&mut self) {}
+
     /// Whether the bytes that come next are not in the middle of a line that was given up.
     fn is_at_record(&self) -> bool;
 

@@ -19,7 +19,7 @@ pub enum OpenError {
     },
     /// A column that was asked for is not there.
     #[error("{0}")]
-    UnknownColumn(#[from] UnknownColumn),
+    UnknownColumn(Box<UnknownColumn>),
     /// A column that was asked for is there more than once.
     #[error(
         "{name}: column '{column}' stands there twice, as fields {first} and {second}; give one of \
@@ -102,6 +102,9 @@ pub enum OpenError {
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
+    /// It was to end before enough had come to begin with.
+    #[error("interrupted: the first records have not come yet; there is no result")]
+    Stopped,
     /// The plan contradicts itself.
     #[error("{0}")]
     Plan(String),
@@ -162,7 +165,7 @@ impl OpenError {
     /// Whose fault it is.
     pub const fn class(&self) -> ErrorClass {
         match self {
-            Self::Io { .. } => ErrorClass::Io,
+            Self::Io { .. } | Self::Stopped => ErrorClass::Io,
             Self::Header { .. } | Self::NoText(_) | Self::TimeUnit(_) | Self::NoTimes(_) => {
                 ErrorClass::Data
             }
@@ -190,6 +193,8 @@ pub struct UnknownColumn {
     pub as_text: Option<String>,
     /// The columns that there are.
     pub columns: Vec<String>,
+    /// Where no header names the columns: records that were looked at for them.
+    pub records: Option<u64>,
 }
 
 /// Letters of a column's name that may stand for all of it.
@@ -201,7 +206,7 @@ impl UnknownColumn {
     /// The column of `slot` in an input of this name.
     pub(crate) fn of(slot: &Slot, name: String, columns: Vec<String>) -> Self {
         let Slot { name: column, asked_by, as_text, .. } = slot.clone();
-        Self { name, column, asked_by, as_text, columns }
+        Self { name, column, asked_by, as_text, columns, records: None }
     }
 
     /// The column that was perhaps meant.
@@ -222,6 +227,9 @@ impl UnknownColumn {
 
     /// Whether the header looks like a record.
     fn header_is_data(&self) -> bool {
+        if self.records.is_some() {
+            return false;
+        }
         let numeric = |name: &String| super::number::is_number(name.as_bytes());
         self.columns.iter().any(|name| numeric(name) || name.is_empty())
     }
@@ -229,12 +237,23 @@ impl UnknownColumn {
 
 impl std::error::Error for UnknownColumn {}
 
+impl From<UnknownColumn> for OpenError {
+    fn from(unknown: UnknownColumn) -> Self {
+        Self::UnknownColumn(Box::new(unknown))
+    }
+}
+
 impl fmt::Display for UnknownColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.name.is_empty() {
             write!(f, "{}: ", self.name)?;
         }
-        write!(f, "there is no column '{}' ({})", self.column, self.asked_by)?;
+        match self.records {
+            Some(1) => write!(f, "the first record has no field")?,
+            Some(records) => write!(f, "none of the first {records} records has a field")?,
+            None => write!(f, "there is no column")?,
+        }
+        write!(f, " '{}' ({})", self.column, self.asked_by)?;
         match self.suggestion() {
             Some(suggestion) => write!(f, "; did you mean '{suggestion}'?")?,
             None => f.write_str(".")?,
@@ -243,11 +262,20 @@ impl fmt::Display for UnknownColumn {
             write!(f, " Text is written in single quotes: {as_text}.")?;
         }
         let listed = &self.columns[..self.columns.len().min(LISTED_MAX)];
-        write!(f, " The columns are {}", listed.join(", "))?;
+        match self.records {
+            Some(_) if listed.is_empty() => f.write_str(" There were no fields")?,
+            Some(_) => write!(f, " The fields there were {}", listed.join(", "))?,
+            None => write!(f, " The columns are {}", listed.join(", "))?,
+        }
         if listed.len() < self.columns.len() {
             write!(f, " and {} more", self.columns.len() - listed.len())?;
         }
         f.write_str(".")?;
+        if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
+            let column = &self.column;
+            let declared = if self.asked_by.starts_with("--") { "str" } else { "f64" };
+            write!(f, " If it comes further on, say --type {column}={declared}.")?;
+        }
         if self.header_is_data() {
             f.write_str(
                 " If the first line is a record and names no columns, say --no-header --columns \
@@ -269,7 +297,23 @@ mod tests {
             asked_by: "--key".to_owned(),
             as_text: None,
             columns: columns.iter().map(ToString::to_string).collect(),
+            records: None,
         }
+    }
+
+    #[test]
+    fn where_no_header_is_a_message_says_how_many_records_were_looked_at() {
+        let fields = unknown("carier", &["t", "1"]);
+        let text = UnknownColumn { records: Some(1_000), ..fields.clone() }.to_string();
+        assert_eq!(
+            text,
+            "d.csv: none of the first 1000 records has a field 'carier' (--key). The fields there \
+             were t, 1. If it comes further on, say --type carier=str."
+        );
+        let asked_by = "sum(carier)".to_owned();
+        let text = UnknownColumn { records: Some(1), asked_by, ..fields }.to_string();
+        assert!(text.starts_with("d.csv: the first record has no field 'carier' (sum"), "{text}");
+        assert!(text.ends_with("say --type carier=f64."), "{text}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::error::OpenError;
 use super::guess::Guesses;
 use super::malformed::{CellFault, Fault, Malformed};
 use super::number::{Shape, read_f64, read_shape};
-use super::plan::Notice;
+use super::plan::{Awaited, Notice};
 use super::rows::{Observer, RowPlan};
 use super::timestamp::{TimeUnit, TimestampReader};
 use crate::limits;
@@ -29,6 +29,13 @@ pub(crate) struct Seen {
     pub(crate) words: u64,
     /// The cells that are neither, if there are any.
     pub(crate) text: Option<SeenText>,
+}
+
+impl Seen {
+    /// Whether all of its cells were empty.
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.integers == 0 && self.fractions == 0 && self.words == 0 && self.text.is_none()
+    }
 }
 
 /// What was seen of the cells of a column that are no numbers.
@@ -52,6 +59,57 @@ pub(crate) struct Wanted<'a> {
     pub(crate) reader: TimestampReader,
     /// Records that are waited for.
     pub(crate) records: usize,
+}
+
+/// How long first records are waited for.
+pub(crate) struct Patience<'a> {
+    /// Whether to wait no longer.
+    pub(crate) stopped: &'a dyn Fn() -> bool,
+    pub(crate) observer: &'a Observer,
+    /// The columns whose types are to be told.
+    pub(crate) columns: Vec<String>,
+    since: Instant,
+    told: bool,
+}
+
+impl<'a> Patience<'a> {
+    pub(crate) fn new(
+        stopped: &'a dyn Fn() -> bool,
+        observer: &'a Observer,
+        columns: Vec<String>,
+    ) -> Self {
+        Self { stopped, observer, columns, since: Instant::now(), told: false }
+    }
+
+    /// Waits for an input a little, and says so once if it was long. `false` when it is to end.
+    pub(crate) fn wait(
+        &mut self,
+        input: &ByteInput,
+        knows_columns: bool,
+        records: usize,
+    ) -> Result<bool, OpenError> {
+        if (self.stopped)() {
+            return Ok(false);
+        }
+        if !self.told && self.since.elapsed() >= TELL_AFTER {
+            self.told = true;
+            let (columns, needed) = (self.columns.clone(), limits::INFERENCE_ROWS);
+            let awaited = match knows_columns {
+                true => Awaited::Types { columns, records, needed },
+                false => Awaited::Header,
+            };
+            (self.observer)(Notice::Waiting { name: input.name().to_owned(), awaited });
+        }
+        let failed = |error| OpenError::Io { name: input.name().to_owned(), error };
+        match input.waits_for() {
+            Some(fd) => {
+                wait_readable(&[fd], Duration::from_millis(100)).map_err(failed)?;
+            }
+            None if input.may_come_soon() => std::thread::sleep(Duration::from_millis(1)),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+        Ok(true)
+    }
 }
 
 /// What was seen of the times.
@@ -82,6 +140,8 @@ pub(crate) struct FirstLook {
     /// There are values for times, and none could be read.
     pub(crate) no_times: Option<NoTimes>,
     pub(crate) records: usize,
+    /// Records that could not be read.
+    pub(crate) refused: usize,
     /// These records are all that the input has.
     pub(crate) is_whole: bool,
     pub(crate) header: Option<Vec<u8>>,
@@ -94,17 +154,25 @@ pub(crate) struct FirstLook {
     pub(crate) missing: Vec<usize>,
 }
 
+impl FirstLook {
+    /// Whether no record came.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.records == 0 && self.refused == 0
+    }
+}
+
 /// Looks at the first records of an input without consuming them.
 pub(crate) fn look<R: Records>(
     input: &mut ByteInput,
     records: &R,
     wanted: &mut Wanted<'_>,
-    observer: &Observer,
+    patience: &mut Patience<'_>,
 ) -> Result<FirstLook, OpenError> {
     let mut ahead = records.look_ahead();
     let mut seen = vec![Seen::default(); wanted.columns.len()];
     let mut times = TimesSeen::default();
     let (mut at, mut line, mut found, mut is_whole) = (0, 1_u64, 0, false);
+    let mut refused = 0;
     let records_max = wanted.records;
     let enough = |ahead: &R, found: usize| ahead.knows_columns() && found >= records_max;
     while !enough(&ahead, found) && at < LOOK_BYTES_MAX {
@@ -127,14 +195,18 @@ pub(crate) fn look<R: Records>(
                 }
                 (length, lines)
             }
-            Step::Blank { length, lines } | Step::Refused { length, lines, .. } => (length, lines),
+            Step::Blank { length, lines } => (length, lines),
+            Step::Refused { length, lines, .. } => {
+                refused += 1;
+                (length, lines)
+            }
             Step::Unusable(error) => return Err(*error),
             Step::More if input.has_ended() => {
                 is_whole = true;
                 break;
             }
             Step::More => {
-                if !wait_for_more(input, observer)? {
+                if !read_on(input, patience, ahead.knows_columns(), found)? {
                     break;
                 }
                 continue;
@@ -148,6 +220,7 @@ pub(crate) fn look<R: Records>(
         seen,
         no_times: times.none_readable(wanted.reader.unit()),
         records: found,
+        refused,
         is_whole,
         header: ahead.header().map(<[u8]>::to_vec),
         knows_columns: ahead.knows_columns(),
@@ -216,10 +289,14 @@ fn note(seen: &mut Seen, cell: Option<&[u8]>, place: impl Fn() -> Place) {
     }
 }
 
-/// Reads on, waiting as long as it takes. `false` when a followed file has no more now.
-fn wait_for_more(input: &mut ByteInput, observer: &Observer) -> Result<bool, OpenError> {
-    let since = Instant::now();
-    let mut told = false;
+/// Reads on, waiting as long as it takes. `false` when a followed file has no more now, or it is
+/// to end.
+fn read_on(
+    input: &mut ByteInput,
+    patience: &mut Patience<'_>,
+    knows_columns: bool,
+    records: usize,
+) -> Result<bool, OpenError> {
     loop {
         let chunk = input.fill().map_err(|error| match error {
             SourceError::Io { name, error } => OpenError::Io { name, error },
@@ -230,16 +307,8 @@ fn wait_for_more(input: &mut ByteInput, observer: &Observer) -> Result<bool, Ope
             Chunk::Pending if !input.may_come_soon() => return Ok(false),
             Chunk::Pending => {}
         }
-        if !told && since.elapsed() >= TELL_AFTER {
-            told = true;
-            observer(Notice::Waiting { name: input.name().to_owned() });
-        }
-        let failed = |error| OpenError::Io { name: input.name().to_owned(), error };
-        match input.waits_for() {
-            Some(fd) => {
-                wait_readable(&[fd], Duration::from_millis(100)).map_err(failed)?;
-            }
-            None => std::thread::sleep(Duration::from_millis(1)),
+        if !patience.wait(input, knows_columns, records)? {
+            return Ok(false);
         }
     }
 }

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
 
+mod layout;
 mod unescape;
 
 use unescape::unescape;
@@ -29,6 +30,10 @@ pub(crate) struct JsonRecords {
     starts: Box<[usize]>,
     seen: Option<SeenFields>,
     state: State,
+    /// The input, for a message.
+    input: String,
+    /// Nothing but empty lines came yet.
+    is_first: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +55,10 @@ struct SeenFields {
 
 impl JsonRecords {
     /// For an input from which these slots are needed.
-    pub(crate) fn new(slots: Arc<[Slot]>) -> Self {
+    pub(crate) fn new(input: String, slots: Arc<[Slot]>) -> Self {
         Self {
+            input,
+            is_first: true,
             spans: vec![CellSpan::NULL; slots.len()].into(),
             starts: vec![0; slots.len()].into(),
             slots,
@@ -84,9 +91,16 @@ impl JsonRecords {
         if line.trim_ascii_start().is_empty() {
             return Step::Blank { length, lines };
         }
+        let is_first = std::mem::replace(&mut self.is_first, false);
         match self.read(line) {
             Ok(()) => Step::Record { length, text, lines },
-            Err(fault) => Step::Refused { length, text, lines, fault },
+            Err(fault) => {
+                let other = is_first.then(|| layout::other_format(&self.input, line, &self.slots));
+                match other.flatten() {
+                    Some(error) => Step::Unusable(Box::new(error)),
+                    None => Step::Refused { length, text, lines, fault },
+                }
+            }
         }
     }
 
@@ -94,13 +108,13 @@ impl JsonRecords {
         self.spans.fill(CellSpan::NULL);
         self.starts.fill(0);
         self.unescaped.clear();
-        let mut fault = None;
-        let object = Object { records: self, line, fault: &mut fault };
+        let mut faults = Vec::new();
+        let object = Object { records: self, line, faults: &mut faults };
         let mut json = serde_json::Deserializer::from_slice(line);
         let read = object.deserialize(&mut json).and_then(|()| json.end());
-        match (read, fault) {
+        match (read, faults.first()) {
             (Err(error), _) => Err(syntax_fault(&error, line)),
-            (Ok(()), Some(fault)) => Err(fault),
+            (Ok(()), Some(&(slot, fault))) => Err(Fault::Cell { slot, fault }),
             (Ok(()), None) => Ok(()),
         }
     }
@@ -126,10 +140,15 @@ fn syntax_fault(error: &serde_json::Error, line: &[u8]) -> Fault {
     // The place is said in front of the message already, and so is what was expected.
     let problem = text.split(" at line ").next().unwrap_or(&text);
     let problem = problem.split(", expected one object").next().unwrap_or(problem);
+    let csv = match layout::may_be_csv(line) {
+        true => " (if this is CSV, say --input-format csv)",
+        false => "",
+    };
     Fault::Json {
         column: column as u64,
         problem: format!(
-            "not a JSON object: {problem}, near {}; write one object a line, such as {EXAMPLE}",
+            "not a JSON object: {problem}, near {}; write one object a line, such as \
+             {EXAMPLE}{csv}",
             quoted(near)
         ),
     }
@@ -143,7 +162,8 @@ const EXAMPLE: &str = "{\"time\": \"…\", \"key\": \"…\"}";
 struct Object<'a> {
     records: &'a mut JsonRecords,
     line: &'a [u8],
-    fault: &'a mut Option<Fault>,
+    /// What is wrong with the values of slots, each the last of its name so far.
+    faults: &'a mut Vec<(usize, CellFault)>,
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -180,6 +200,9 @@ impl<'de> Visitor<'de> for Object<'_> {
 impl Object<'_> {
     /// Notes where the value of a slot lies.
     fn take(&mut self, slot: usize, value: &[u8]) {
+        if !self.faults.is_empty() {
+            self.faults.retain(|(faulty, _)| *faulty != slot);
+        }
         let start = value.as_ptr().addr() - self.line.as_ptr().addr();
         let end = start + value.len();
         self.records.starts[slot] = start;
@@ -209,7 +232,7 @@ impl Object<'_> {
 
     #[cold]
     fn refuse(&mut self, slot: usize, fault: CellFault) {
-        self.fault.get_or_insert(Fault::Cell { slot, fault });
+        self.faults.push((slot, fault));
     }
 }
 
@@ -266,6 +289,11 @@ impl Records for JsonRecords {
 
     fn begin_anew(&mut self) {
         self.state = START;
+        self.is_first = true;
+    }
+
+    fn go_on(&mut self) {
+        self.is_first = false;
     }
 
     fn is_at_record(&self) -> bool {
@@ -282,7 +310,7 @@ impl Records for JsonRecords {
     }
 
     fn look_ahead(&self) -> Self {
-        let mut ahead = Self::new(Arc::clone(&self.slots));
+        let mut ahead = Self::new(self.input.clone(), Arc::clone(&self.slots));
         ahead.seen =
             Some(SeenFields { slots: vec![false; self.slots.len()].into(), names: Vec::new() });
         ahead

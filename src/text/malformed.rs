@@ -3,6 +3,7 @@
 //! Uses `limits`. The description is made only of the few records that are reported.
 
 use super::delimiter::Delimiter;
+use super::number::{NumberError, read_f64};
 use super::plan::NumberKind;
 use super::timestamp::ParseTimeError;
 use crate::limits;
@@ -54,6 +55,8 @@ pub(crate) enum CellFault {
     Fraction,
     /// An integer beyond 64 bits.
     Overflow,
+    /// A number beyond all floats.
+    OutOfRange,
     NotANumber(NumberKind),
     /// Text, compared with a number by the filter.
     NotComparable,
@@ -67,6 +70,29 @@ pub(crate) enum CellFault {
 }
 
 impl Fault {
+    /// Says it, of a column that was taken for whole numbers because its first so many records were
+    /// empty, where that is so.
+    pub(crate) fn describe_assumed(
+        &self,
+        column: &str,
+        cell: &[u8],
+        assumed: Option<usize>,
+    ) -> String {
+        let mend = match self {
+            Self::Cell { fault: CellFault::Fraction, .. } => format!("say --type {column}=f64"),
+            Self::Cell { fault: CellFault::NotANumber(_), .. } => {
+                format!("of text there is count({column})")
+            }
+            _ => return self.describe(column, cell),
+        };
+        let Some(records) = assumed else { return self.describe(column, cell) };
+        format!(
+            "column '{column}' holds {}, not a whole number; it was empty in the first {records} \
+             records and was taken for whole numbers; {mend}",
+            quoted(cell)
+        )
+    }
+
     /// Says it; `column` is the name of the cell's column, `cell` its bytes.
     pub(crate) fn describe(&self, column: &str, cell: &[u8]) -> String {
         match self {
@@ -120,12 +146,16 @@ impl CellFault {
                 None => format!("{found}, {error}"),
             },
             Self::Fraction => format!(
-                "{found}, not a whole number as the column's others are; \
+                "{found}, not a whole number, and the column is read as whole numbers; \
                  declare it with --type {column}=f64"
             ),
             Self::Overflow => format!(
                 "{found}, more than 64 bits hold; \
                  declare it with --type {column}=f64 if rounding does no harm"
+            ),
+            Self::OutOfRange => format!(
+                "{found}, out of range for f64, which ends at 1.8e308; leave the cell empty (in \
+                 JSON say null), or write inf if that is meant"
             ),
             Self::NotANumber(kind) => {
                 let expected = match kind {
@@ -136,6 +166,9 @@ impl CellFault {
                     "{found}, not {expected}; where there is none, leave the cell empty (in JSON \
                      say null), or name with --null what stands for none in CSV"
                 )
+            }
+            Self::NotComparable if read_f64(cell) == Err(NumberError::OutOfRange) => {
+                Self::OutOfRange.describe(column, cell)
             }
             Self::NotComparable => format!(
                 "{found}, not a number, and the filter compares it with one; \
@@ -150,8 +183,10 @@ impl CellFault {
                  iconv say"
             ),
             Self::NotAScalar => format!(
-                "{found}, not a text, number or truth value; take the field that is wanted out \
-                 of it before, with jq say"
+                "column '{column}' holds {}, {}, not a text, number or truth value; take the \
+                 field that is wanted out of it before, with jq say",
+                if cell.starts_with(b"[") { "an array" } else { "an object" },
+                quoted(cell)
             ),
             Self::Escape => format!(
                 "{found}, whose escapes stand for no text; write half of a surrogate pair as \

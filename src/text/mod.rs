@@ -29,8 +29,10 @@ pub use delimiter::{Delimiter, ParseDelimiterError};
 pub use error::{ErrorClass, NoNumbers, OpenError, UnknownColumn};
 pub use kind::{ColumnKind, NumberKind};
 pub use malformed::Malformed;
-pub use open::{Input, Opened, open};
-pub use plan::{DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan};
+pub use open::{Input, Opened, open, open_until};
+pub use plan::{
+    Awaited, DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan,
+};
 pub use predicate::FilterError;
 pub use timestamp::{ParseTimeError, TimeUnit, TimestampReader};
 pub use value::Value;

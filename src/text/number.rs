@@ -12,6 +12,8 @@ pub(crate) enum NumberError {
     Fraction,
     /// An integer that 64 bits do not hold.
     Overflow,
+    /// A number beyond all that a float holds but infinity, which it is not.
+    OutOfRange,
 }
 
 /// Digits that 64 bits hold whatever they are.
@@ -54,7 +56,7 @@ fn read_i64_slowly(text: &[u8]) -> Result<i64, NumberError> {
 /// Digits whose value a float holds exactly.
 const EXACT_DIGITS: usize = 15;
 
-/// Reads a number as a float: the nearest one.
+/// Reads a number as a float: the nearest one. Only the word for it is infinite.
 #[inline]
 pub(crate) fn read_f64(text: &[u8]) -> Result<f64, NumberError> {
     if text.len() <= EXACT_DIGITS
@@ -76,7 +78,11 @@ pub(crate) fn read_f64(text: &[u8]) -> Result<f64, NumberError> {
 
 fn read_f64_slowly(text: &[u8]) -> Result<f64, NumberError> {
     let text = std::str::from_utf8(text.trim_ascii()).map_err(|_| NumberError::NotANumber)?;
-    text.parse().map_err(|_| NumberError::NotANumber)
+    let value: f64 = text.parse().map_err(|_| NumberError::NotANumber)?;
+    match value.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit()) {
+        true => Err(NumberError::OutOfRange),
+        false => Ok(value),
+    }
 }
 
 /// What a number looks like.
@@ -133,10 +139,21 @@ mod tests {
     fn floats_may_be_words_but_words_prove_nothing() {
         assert!(read_f64(b"NaN").is_ok_and(f64::is_nan));
         assert_eq!(read_f64(b"-inf"), Ok(f64::NEG_INFINITY));
+        assert_eq!(read_f64(b"infinity"), Ok(f64::INFINITY));
         assert_eq!(read_shape(b"NaN"), None);
         assert_eq!(read_shape(b"-inf"), None);
         assert_eq!(read_f64(b""), Err(NumberError::NotANumber));
         assert_eq!(read_f64(b"\xff"), Err(NumberError::NotANumber));
+    }
+
+    #[test]
+    fn a_number_beyond_all_floats_is_not_infinite() {
+        let digits = "9".repeat(400);
+        for text in ["1e400", "-1e400", "+1.8e308", " 2E999 ", &digits] {
+            assert_eq!(read_f64(text.as_bytes()), Err(NumberError::OutOfRange), "{text}");
+        }
+        assert_eq!(read_f64(b"-1.7976931348623157e308"), Ok(f64::MIN));
+        assert_eq!(read_f64(b"1e-400"), Ok(0.0));
     }
 
     proptest! {
@@ -152,7 +169,8 @@ mod tests {
             let std = text.trim().parse::<i64>();
             prop_assert_eq!(read_i64(bytes).ok(), std.ok());
             let std = text.trim().parse::<f64>();
-            prop_assert_eq!(read_f64(bytes).ok(), std.clone().ok());
+            let finite = std.clone().ok().filter(|value| value.is_finite());
+            prop_assert_eq!(read_f64(bytes).ok(), finite);
             prop_assert_eq!(is_number(bytes), std.is_ok());
         }
     }

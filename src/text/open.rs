@@ -6,7 +6,7 @@ use super::bytes::{ByteInput, ChunkSource};
 use super::cells::Records;
 use super::csv::{CsvRecords, Header};
 use super::error::{NoNumbers, OpenError, UnknownColumn};
-use super::infer::{FirstLook, NoTimes, SeenText, Wanted, look, records_needed};
+use super::infer::{FirstLook, NoTimes, Patience, SeenText, Wanted, look, records_needed};
 use super::jsonl::JsonRecords;
 use super::kind::{ColumnKind, NumberKind};
 use super::malformed::quoted;
@@ -71,6 +71,20 @@ pub fn open(
     inputs: Vec<Input>,
     observer: impl Fn(Notice) + Send + Sync + 'static,
 ) -> Result<Opened, OpenError> {
+    open_until(plan, inputs, &|| false, observer)
+}
+
+/// The same, but once `stopped` says so no more is waited for: what came by then is all that is
+/// looked at.
+///
+/// # Errors
+/// As [`open`], and [`OpenError::Stopped`] when what came is too little to begin with.
+pub fn open_until(
+    plan: &ReadPlan,
+    inputs: Vec<Input>,
+    stopped: &dyn Fn() -> bool,
+    observer: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Opened, OpenError> {
     if plan.inputs.len() + plan.keys.len() > limits::COLUMNS_MAX / 2 {
         return Err(OpenError::Plan(format!(
             "{} keys and {} columns to aggregate are asked for; together at most {} fit a record",
@@ -101,10 +115,11 @@ pub fn open(
         filter,
         keep_text: plan.keep_text,
         strict: plan.strict,
+        assumed: Box::default(),
     };
     let bytes: Result<Vec<ByteInput>, OpenError> =
-        inputs.into_iter().map(|input| open_bytes(input, plan.follow)).collect();
-    let opening = Opening { plan, columns, rows, reader, observer };
+        inputs.into_iter().map(|input| open_bytes(input, plan.follow, &observer)).collect();
+    let opening = Opening { plan, columns, rows, reader, observer, stopped };
     match plan.format {
         InputFormat::Csv => opening.finish(bytes?, |input| {
             let (name, slots) = (input.name().to_owned(), Arc::clone(&opening.rows.slots));
@@ -116,19 +131,24 @@ pub fn open(
             };
             CsvRecords::new(header, &plan.nulls)
         }),
-        InputFormat::JsonLines => {
-            opening.finish(bytes?, |_| Ok(JsonRecords::new(Arc::clone(&opening.rows.slots))))
-        }
+        InputFormat::JsonLines => opening.finish(bytes?, |input| {
+            let slots = Arc::clone(&opening.rows.slots);
+            Ok(JsonRecords::new(input.name().to_owned(), slots))
+        }),
     }
 }
 
-fn open_bytes(input: Input, follow: Follow) -> Result<ByteInput, OpenError> {
+fn open_bytes(input: Input, follow: Follow, observer: &Observer) -> Result<ByteInput, OpenError> {
     let (name, opened) = match input {
         Input::File(path) => (path.display().to_string(), ByteInput::open(&path, follow)),
         Input::Stdin => ("stdin".to_owned(), ByteInput::stdin(follow)),
         Input::Chunks(name, source) => return Ok(ByteInput::custom(name, source)),
     };
-    opened.map_err(|error| OpenError::Io { name, error })
+    let opened = opened.map_err(|error| OpenError::Io { name, error })?;
+    if opened.is_absent() {
+        observer(Notice::Absent { name: opened.name().to_owned() });
+    }
+    Ok(opened)
 }
 
 struct Opening<'a> {
@@ -138,6 +158,7 @@ struct Opening<'a> {
     rows: RowPlan,
     reader: TimestampReader,
     observer: Observer,
+    stopped: &'a dyn Fn() -> bool,
 }
 
 impl Opening<'_> {
@@ -151,28 +172,27 @@ impl Opening<'_> {
         inputs: Vec<ByteInput>,
         make: impl Fn(&ByteInput) -> Result<R, OpenError>,
     ) -> Result<Opened, OpenError> {
-        let undeclared = self
-            .plan
-            .inputs
-            .iter()
-            .any(|input| input.numeric && self.declared(&input.name).is_none());
-        let mut opened = Vec::new();
-        let mut looks = Vec::new();
+        let undeclared = self.undeclared();
+        let mut patience = Patience::new(self.stopped, &self.observer, undeclared.clone());
+        let (mut opened, mut looks) = (Vec::new(), Vec::new());
         for mut input in inputs {
             let records = make(&input)?;
-            // A file's first records can be had without a wait.
-            let needed = records_needed(undeclared || !input.may_come_soon());
-            let mut wanted = Wanted {
-                rows: &self.rows,
-                columns: &self.columns,
-                reader: self.reader.clone(),
-                records: needed,
-            };
-            let first = look(&mut input, &records, &mut wanted, &self.observer)?;
-            self.check(&input, &first)?;
+            let first = self.look(&mut input, &records, !undeclared.is_empty(), &mut patience)?;
             looks.push((input.name().to_owned(), first));
             opened.push((input, records));
         }
+        while let Some(at) = self.awaited(&opened, &looks, !undeclared.is_empty()) {
+            let first = &looks[at].1;
+            if !patience.wait(&opened[at].0, first.knows_columns, first.records)? {
+                break;
+            }
+            for ((input, records), (_, first)) in opened.iter_mut().zip(&mut looks) {
+                if first.is_empty() && !input.has_ended() {
+                    *first = self.look(input, records, !undeclared.is_empty(), &mut patience)?;
+                }
+            }
+        }
+        self.check_emptiness(&opened, &looks, !undeclared.is_empty())?;
         self.check_types(&looks)?;
         if self.plan.keep_text {
             self.check_headers(&looks)?;
@@ -181,6 +201,7 @@ impl Opening<'_> {
             (0..self.plan.inputs.len()).map(|at| self.kind(at, &looks)).collect();
         let kinds = kinds?;
         let mut rows = self.rows.clone();
+        rows.assumed = self.assumed(&looks);
         rows.inputs = self.columns.iter().copied().zip(kinds.iter().copied()).collect();
         let schema = schema_of(&rows);
         let source = |(input, records)| {
@@ -189,18 +210,83 @@ impl Opening<'_> {
             Box::new(TextSource::new(input, records, rows, reader, observer))
                 as Box<dyn Source<Columns>>
         };
-        let header = looks.into_iter().next().and_then(|(_, first)| first.header);
+        let header = looks.into_iter().find_map(|(_, first)| first.header);
         Ok(Opened { sources: opened.into_iter().map(source).collect(), schema, kinds, header })
+    }
+
+    /// The columns of numbers whose types the first records are to tell.
+    fn undeclared(&self) -> Vec<String> {
+        let numeric = self.plan.inputs.iter().filter(|input| input.numeric);
+        let undeclared = numeric.filter(|input| self.declared(&input.name).is_none());
+        undeclared.map(|input| input.name.clone()).collect()
+    }
+
+    /// Looks at what there is of an input, or waits for it where that is worth it.
+    fn look<R: Records>(
+        &self,
+        input: &mut ByteInput,
+        records: &R,
+        undeclared: bool,
+        patience: &mut Patience<'_>,
+    ) -> Result<FirstLook, OpenError> {
+        let mut wanted = Wanted {
+            rows: &self.rows,
+            columns: &self.columns,
+            reader: self.reader.clone(),
+            // A file's first records can be had without a wait.
+            records: records_needed(undeclared || !input.may_come_soon()),
+        };
+        let first = look(input, records, &mut wanted, patience)?;
+        self.check(input, &first)?;
+        Ok(first)
+    }
+
+    /// A followed file whose start has to be waited for: while no input has a record that could
+    /// tell the types, or while late records need a header.
+    fn awaited<R>(
+        &self,
+        opened: &[(ByteInput, R)],
+        looks: &[Look],
+        undeclared: bool,
+    ) -> Option<usize> {
+        let untold = undeclared && looks.iter().all(|(_, first)| first.is_empty());
+        let is_awaited = |(input, first): (&ByteInput, &FirstLook)| {
+            let needed = untold || self.plan.keep_text && !first.knows_columns;
+            needed && !input.has_ended() && !input.may_come_soon()
+        };
+        let mut inputs = opened.iter().map(|(input, _)| input).zip(looks);
+        inputs.position(|(input, (_, first))| is_awaited((input, first)))
+    }
+
+    /// Refuses inputs of which nothing came, and tells of those that are empty beside others.
+    fn check_emptiness<R>(
+        &self,
+        opened: &[(ByteInput, R)],
+        looks: &[Look],
+        undeclared: bool,
+    ) -> Result<(), OpenError> {
+        let untold = looks.iter().all(|(_, first)| first.is_empty());
+        let unnamed = looks.iter().all(|(_, first)| !first.knows_columns);
+        let all_ended = opened.iter().all(|(input, _)| input.has_ended());
+        if !all_ended && (untold && undeclared || unnamed) && (self.stopped)() {
+            return Err(OpenError::Stopped);
+        }
+        let is_nothing = |first: &FirstLook| first.is_whole && first.is_empty();
+        let all_are_nothing = looks.iter().all(|(_, first)| is_nothing(first));
+        for (name, _) in looks.iter().filter(|(_, first)| is_nothing(first) && !all_are_nothing) {
+            (self.observer)(Notice::Empty { name: name.clone() });
+        }
+        match looks.iter().find(|(_, first)| !first.knows_columns) {
+            Some((name, _)) if all_are_nothing => Err(OpenError::Header {
+                name: name.clone(),
+                problem: "the input is empty; its first line should name the columns".to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the columns that were asked for are there.
     fn check(&self, input: &ByteInput, first: &FirstLook) -> Result<(), OpenError> {
-        if !first.knows_columns && input.has_ended() {
-            return Err(OpenError::Header {
-                name: input.name().to_owned(),
-                problem: "the input is empty; its first line should name the columns".to_owned(),
-            });
-        }
         let records = first.records as u64;
         match &first.no_times {
             Some(NoTimes::Unit(mistake)) => {
@@ -218,7 +304,9 @@ impl Opening<'_> {
         let Some(slot) = unknown.next().filter(|_| first.records > 0) else {
             return Ok(());
         };
-        Err(UnknownColumn::of(slot, input.name().to_owned(), first.names.clone()).into())
+        let name = input.name().to_owned();
+        let unknown = UnknownColumn::of(slot, name, first.names.clone());
+        Err(UnknownColumn { records: Some(records), ..unknown }.into())
     }
 
     /// Whether the columns whose types were declared are there, those too that nothing needs: a
@@ -235,13 +323,15 @@ impl Opening<'_> {
         let mut declared = self.plan.types.iter().map(|(name, _)| name);
         let unknown = declared.find(|name| !is_needed(name) && !may_come(name));
         let (Some(column), Some((name, first))) = (unknown, looks.first()) else { return Ok(()) };
-        Err(OpenError::UnknownColumn(UnknownColumn {
+        Err(UnknownColumn {
             name: if first.header.is_some() { format!("{name}:1") } else { name.clone() },
             column: column.clone(),
             asked_by: "--type".to_owned(),
             as_text: None,
             columns: first.names.clone(),
-        }))
+            records: (self.plan.format == InputFormat::JsonLines).then_some(first.records as u64),
+        }
+        .into())
     }
 
     /// Whether the header of the first input is that of all.
@@ -250,15 +340,10 @@ impl Opening<'_> {
         if self.plan.format != InputFormat::Csv || !in_file {
             return Ok(());
         }
-        for pair in looks.windows(2) {
+        // What names no columns is empty, or nothing more is read of it.
+        let named: Vec<&Look> = looks.iter().filter(|(_, first)| first.knows_columns).collect();
+        for pair in named.windows(2) {
             let [(other, expected), (name, found)] = pair else { continue };
-            if let Some((name, _)) = pair.iter().find(|(_, first)| !first.knows_columns) {
-                return Err(OpenError::Plan(format!(
-                    "{name} does not name its columns yet, and late records of several files need \
-                     the same ones in all; begin once its first line is there, or read it in a \
-                     run of its own"
-                )));
-            }
             let (expected, found) = (&expected.names, &found.names);
             let length = expected.len().max(found.len());
             if let Some(at) = (0..length).find(|at| expected.get(*at) != found.get(*at)) {
@@ -275,6 +360,20 @@ impl Opening<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The slots that are read as whole numbers though no value of them was seen, and among how
+    /// many records.
+    fn assumed(&self, looks: &[Look]) -> Box<[(usize, usize)]> {
+        let records = looks.iter().map(|(_, first)| first.records).max().unwrap_or(0);
+        let is_assumed = |at: usize| {
+            let input = &self.plan.inputs[at];
+            let unseen = |(_, first): &Look| first.seen[at].is_nothing();
+            let undeclared = input.numeric && self.declared(&input.name).is_none();
+            records > 0 && undeclared && looks.iter().all(unseen)
+        };
+        let assumed = (0..self.plan.inputs.len()).filter(|at| is_assumed(*at));
+        assumed.map(|at| (self.columns[at], records)).collect()
     }
 
     /// What the column of one of the plan's inputs holds.

@@ -100,10 +100,29 @@ pub enum Follow {
 pub enum Notice {
     /// A malformed record; the first few of each source are told.
     Malformed(Malformed),
-    /// An input has brought nothing for a while, and its types are not known yet.
+    /// An input has brought too little for a while to begin with.
     Waiting {
         /// The input.
         name: String,
+        /// What is waited for.
+        awaited: Awaited,
+    },
+    /// A file that is to be followed is not there yet.
+    Absent {
+        /// The input.
+        name: String,
+    },
+    /// An input among several holds no record.
+    Empty {
+        /// The input.
+        name: String,
+    },
+    /// A stop left the start of a line that was not whole yet.
+    Unfinished {
+        /// The input.
+        name: String,
+        /// Bytes of it.
+        bytes: usize,
     },
     /// A followed file was cut, and is read again from its start.
     Cut {
@@ -142,6 +161,23 @@ pub enum Notice {
         name: String,
         /// What the system said.
         problem: String,
+    },
+}
+
+/// What must come of an input before the first record can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Awaited {
+    /// The line that names the columns.
+    Header,
+    /// Records that tell the types of these columns.
+    Types {
+        /// The columns.
+        columns: Vec<String>,
+        /// Records that came.
+        records: usize,
+        /// Records that are waited for.
+        needed: usize,
     },
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct RowPlan {
     pub(crate) filter: Option<Filter>,
     pub(crate) keep_text: bool,
     pub(crate) strict: bool,
+    /// Slots that are read as whole numbers for want of any value, and among how many records.
+    pub(crate) assumed: Box<[(usize, usize)]>,
 }
 
 /// Bytes of a part of the key beside its text: what `push_key_part` writes before it.
@@ -67,6 +69,20 @@ pub(crate) struct TextSource<R> {
     malformed: u64,
     times: Times,
     observer: Observer,
+    stop: Stop,
+    /// Where to go on once a followed file is there again.
+    later: Option<SourcePosition>,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Nobody asked for it.
+    None,
+    /// Nothing more is read, and what was read is handed over.
+    Draining,
+    /// All that was read is handed over.
+    Drained,
 }
 
 /// Whether the times of an input can be read at all. When none can, for want of a unit or because
@@ -112,7 +128,8 @@ impl<R: Records> TextSource<R> {
     ) -> Self {
         let rows = ColumnRows::new(schema_of(&plan));
         let (line, malformed, times) = (1, 0, Times::default());
-        Self { input, records, plan, reader, rows, line, malformed, times, observer }
+        let (stop, later) = (Stop::None, None);
+        Self { input, records, plan, reader, rows, line, malformed, times, observer, stop, later }
     }
 
     fn failed(&self, error: std::io::Error) -> SourceError {
@@ -152,7 +169,11 @@ impl<R: Records> TextSource<R> {
             Fault::Json { column: place, .. } => column = *place,
             _ => {}
         }
-        let problem = fault.describe(name, cell);
+        let assumed = match fault {
+            Fault::Cell { slot, .. } => self.plan.assumed.iter().find(|(known, _)| known == slot),
+            _ => None,
+        };
+        let problem = fault.describe_assumed(name, cell, assumed.map(|(_, records)| *records));
         let malformed = Malformed { source: self.input.name().to_owned(), line, column, problem };
         if self.plan.strict {
             return Err(SourceError::Data(malformed.to_string()));
@@ -220,6 +241,49 @@ impl<R: Records> TextSource<R> {
             self.line = 1;
         }
         Ok(anew)
+    }
+
+    /// All that was read is handed over but for a line that is not whole yet.
+    #[cold]
+    fn end_draining(&mut self) {
+        let bytes = self.input.available().len();
+        let first = std::mem::replace(&mut self.stop, Stop::Drained) != Stop::Drained;
+        // Of a file that would have been read on, far more may be left.
+        if first && bytes > 0 && self.input.bytes_total().is_none() {
+            (self.observer)(Notice::Unfinished { name: self.input.name().to_owned(), bytes });
+        }
+    }
+
+    /// Goes on where an earlier run stood in a file that is there.
+    fn go_on(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        // The end may have been seen by looking ahead.
+        while !self.records.knows_columns() {
+            if self.step()?.is_some() {
+                continue;
+            }
+            if self.input.has_ended() || self.input.fill()? == Chunk::Pending {
+                break;
+            }
+        }
+        let SourcePosition { offset, line, malformed, check } = position;
+        if !self.input.go_to(offset, check).map_err(|error| self.failed(error))? {
+            return Err(changed(self.input.name(), offset, "byte"));
+        }
+        (self.line, self.malformed, self.times.readable) = (line, malformed, true);
+        self.records.go_on();
+        Ok(())
+    }
+
+    /// Goes on in a file that was not there when the run began, once it is. `false` until then.
+    #[cold]
+    fn go_on_later(&mut self, position: SourcePosition) -> Result<bool, SourceError> {
+        match self.input.require() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(|error| self.failed(error))?,
+        }
+        self.later = None;
+        self.go_on(position)?;
+        Ok(true)
     }
 
     /// One step: how many bytes it took. `None` when more bytes are needed.
@@ -315,7 +379,7 @@ fn fill_columns(
             },
             ColumnKind::Number(NumberKind::F64) => match read_f64(cell) {
                 Ok(value) => value.to_bits(),
-                Err(_) => return Err(at(*slot, CellFault::NotANumber(NumberKind::F64))),
+                Err(error) => return Err(at(*slot, float_fault(error))),
             },
         };
         rows.set(index, word);
@@ -338,14 +402,30 @@ fn fill_columns(
 fn integer_fault(error: NumberError, cell: &[u8]) -> CellFault {
     match error {
         NumberError::Overflow => CellFault::Overflow,
-        _ if read_f64(cell).is_ok() => CellFault::Fraction,
-        _ => CellFault::NotANumber(NumberKind::I64),
+        _ => match read_f64(cell) {
+            Ok(_) => CellFault::Fraction,
+            Err(NumberError::OutOfRange) => CellFault::OutOfRange,
+            Err(_) => CellFault::NotANumber(NumberKind::I64),
+        },
+    }
+}
+
+#[cold]
+const fn float_fault(error: NumberError) -> CellFault {
+    match error {
+        NumberError::OutOfRange => CellFault::OutOfRange,
+        _ => CellFault::NotANumber(NumberKind::F64),
     }
 }
 
 impl<R: Records> Source<Columns> for TextSource<R> {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         self.rows.clear();
+        if let Some(position) = self.later
+            && (self.stop != Stop::None || !self.go_on_later(position)?)
+        {
+            return Ok(Polled::Pending);
+        }
         // Malformed records make no rows, and a poll is bounded all the same.
         let steps_max = rows_max * 2;
         let (mut steps, mut reads, mut bytes) = (steps_max, READS_PER_POLL, 0);
@@ -368,6 +448,10 @@ impl<R: Records> Source<Columns> for TextSource<R> {
                 }
                 self.times.check()?;
                 return Ok(Polled::End);
+            }
+            if self.stop != Stop::None {
+                self.end_draining();
+                return Ok(Polled::Pending);
             }
             if reads == 0 {
                 break;
@@ -402,6 +486,9 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     }
 
     fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        if self.later.is_some() {
+            return Ok(self.later);
+        }
         if !self.records.is_at_record() || !self.records.knows_columns() {
             return Ok(None);
         }
@@ -411,17 +498,18 @@ impl<R: Records> Source<Columns> for TextSource<R> {
     }
 
     fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
-        while !self.records.knows_columns() && !self.input.has_ended() {
-            if self.step()?.is_none() {
-                self.input.fill()?;
-            }
+        match self.input.is_absent() {
+            true => self.later = Some(position),
+            false => self.go_on(position)?,
         }
-        let SourcePosition { offset, line, malformed, check } = position;
-        if !self.input.go_to(offset, check).map_err(|error| self.failed(error))? {
-            return Err(changed(self.input.name(), offset, "byte"));
-        }
-        (self.line, self.malformed, self.times.readable) = (line, malformed, true);
         Ok(())
+    }
+
+    fn drains(&mut self) -> bool {
+        if self.stop == Stop::None {
+            self.stop = Stop::Draining;
+        }
+        self.stop != Stop::Drained && self.later.is_none()
     }
 
     fn counts(&self) -> SourceCounts {

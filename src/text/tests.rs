@@ -327,7 +327,7 @@ fn json_columns_that_never_turn_up_are_an_error_unless_declared() {
     plan.inputs.pop();
     let error = open(&plan, vec![Input::File(path.clone())], |_| {}).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Usage);
-    assert!(error.to_string().contains("no column 'k'"), "{error}");
+    assert!(error.to_string().contains("the first record has no field 'k'"), "{error}");
     plan.types.push(("k".to_owned(), DeclaredType::Text));
     assert!(open(&plan, vec![Input::File(path)], |_| {}).is_ok());
 }

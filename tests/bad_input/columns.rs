@@ -114,7 +114,10 @@ fn a_type_of_a_column_that_is_not_there() {
     .writes_nothing();
     let line = object("\"a\"", "1").replace("\"k\"", "\"carrier\"");
     let (path, run) = over("in.jsonl", &line, &flags);
-    run.says(2, &[&format!("{path}: there is no column 'carier' (--type); did you mean")]);
+    run.says(
+        2,
+        &[&format!("{path}: the first record has no field 'carier' (--type); did you mean")],
+    );
     let named = ["--no-header", "--columns", "t,carrier,v", "--time", "t"];
     let (_, run) = over("in.csv", GOOD, &[&named[..], &unknown].concat());
     run.says(2, &["no column 'carier' (--type)"]);
@@ -161,4 +164,61 @@ fn late_records_of_files_with_other_columns() {
     run(&flags, b"").says(0, &[" 1 late, "]);
     let written = std::fs::read_to_string(&late).unwrap();
     assert_eq!(written, format!("{HEADER}2013-01-01 05:17:00,b,1\n"));
+}
+
+#[test]
+fn a_number_out_of_range_is_not_infinite() {
+    let far = with_good("2013-01-01 05:18:00,a,1e400\n2013-01-01 05:19:00,a,-inf");
+    let typed =
+        |more: &[&str]| piped("csv", &[&["--type", "v=f64"], more].concat(), far.as_bytes());
+    let told = "stdin:3:23: column 'v' holds '1e400', out of range for f64";
+    typed(&[]).says(0, &[told]).malformed(1, 1).results(&[&ONE.replace(",1,1", ",2,-inf")]);
+    typed(&["--where", "v < 5"]).says(0, &[told]).malformed(1, 1);
+    piped("csv", &["--type", "v=i64"], far.as_bytes()).says(0, &[told]).malformed(2, 2);
+}
+
+#[test]
+fn a_column_that_is_empty_at_first_is_taken_for_whole_numbers() {
+    let empty = "2013-01-01 05:18:00,a,\n".repeat(1_000);
+    let further = "2013-01-01 05:19:00,a,7\n2013-01-01 05:19:00,a,0.5\n2013-01-01 05:19:00,a,x\n";
+    let run = csv(format!("{HEADER}{empty}{further}"));
+    let taken = "not a whole number; it was empty in the first 1000 records and was taken for \
+                 whole numbers; ";
+    run.says(0, &[&format!("stdin:1003:23: column 'v' holds '0.5', {taken}say --type v=f64")])
+        .says(
+            0,
+            &[&format!("stdin:1004:23: column 'v' holds 'x', {taken}of text there is count(v)")],
+        )
+        .malformed(2, 2)
+        .results(&[&ONE.replace(",1,1", ",1001,7")]);
+    // Where numbers were seen that is no reason.
+    let run = csv(format!("{HEADER}{empty}{further}").replacen("a,\n", "a,1\n", 1));
+    run.malformed(2, 2);
+    assert!(!run.errors.contains("was empty"), "{}", run.errors);
+}
+
+#[test]
+fn an_empty_file_among_others_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (full, empty, late) = (path("full.csv"), path("empty.csv"), path("late.csv"));
+    std::fs::write(&full, with_good("")).unwrap();
+    for nothing in ["", "\n", HEADER] {
+        std::fs::write(&empty, nothing).unwrap();
+        for files in [[&empty, &full], [&full, &empty]] {
+            let flags = [&["agg", files[0], files[1]], &FLAGS[..], &["--late", &late]].concat();
+            let told = format!("tidewheel: warning: {empty} holds no record; it is passed over");
+            let run = run(&flags, b"");
+            run.says(0, &[&told]).malformed(0, 0).results(&[ONE]);
+            assert_eq!(run.errors.matches("holds no record").count(), 1, "{}", run.errors);
+            assert_eq!(std::fs::read_to_string(&late).unwrap(), HEADER);
+        }
+    }
+    // Where there is nothing else it is an error, as it is of one file.
+    for nothing in ["", HEADER] {
+        std::fs::write(&full, nothing).unwrap();
+        std::fs::write(&empty, "").unwrap();
+        run(&[&["agg", &full, &empty], &FLAGS[..]].concat(), b"")
+            .says(1, &["csv:1:1: the header cannot be read: the input is empty"]);
+    }
 }

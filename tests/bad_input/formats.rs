@@ -1,6 +1,6 @@
 //! Input of another format than was said.
 
-use super::{FLAGS, ONE, csv, file, object, piped, run, with_good};
+use super::{FLAGS, ONE, csv, file, jsonl, object, objects, piped, run, with_good};
 
 #[test]
 fn compressed_input() {
@@ -34,6 +34,37 @@ fn json_where_csv_is_expected() {
     let named = with_good("").replace('t', "{t}");
     let flags = ["agg", "-", "--time", "{t}", "--window", "1h", "--agg", "count"];
     run(&flags, named.as_bytes()).says(0, &["1 record in"]);
+}
+
+#[test]
+fn csv_where_json_is_expected() {
+    let told = "1:1: 't,k,v' is no JSON Lines and looks like CSV; say --input-format csv";
+    let (_folder, path) = file("in.json", with_good(""));
+    let path = path.to_str().unwrap();
+    run(&[&["agg", path], &FLAGS[..]].concat(), b"").says(2, &[told]).writes_nothing();
+    run(&[&["agg", path], &FLAGS[..], &["--input-format", "csv"]].concat(), b"").results(&[ONE]);
+    // Where no types are looked for it is the run that notices.
+    let flags = ["agg", "-", "--input-format", "jsonl", "--time", "t", "--window", "1h"];
+    run(&[&flags[..], &["--agg", "count"]].concat(), b"\n\"t\";k\n1;2\n")
+        .says(1, &[":1: '\"t\";k'"]);
+    // Without a header it is no more than likely.
+    jsonl(with_good("").replacen("t,k,v\n", "", 1))
+        .says(0, &["stdin:1:1: not a JSON object", "(if this is CSV, say --input-format csv)"]);
+}
+
+#[test]
+fn json_that_is_not_one_object_a_line() {
+    let line = object("\"a\"", "1");
+    let array = "looks like an array of JSON; write one object a line, with jq -c '.[]' say";
+    for text in [format!("[{line}]"), format!("[\n{line},\n{line}\n]\n"), format!("\n[ {line}")] {
+        jsonl(text).says(2, &["is no JSON Lines", array]).writes_nothing();
+    }
+    jsonl(line.replace(", ", ",\n").replace('{', "{\n")).says(2, &["JSON of several lines; write"]);
+    // A first line may be damaged as any other.
+    for first in ["[1, 2]", "t", "17:00\", \"k\": \"a\", \"v\": 1}"] {
+        jsonl(format!("{first}\n{line}\n")).malformed(1, 1).results(&[ONE]);
+    }
+    jsonl(objects(&["t,k,v".to_owned()])).malformed(1, 1).results(&[ONE]);
 }
 
 #[test]

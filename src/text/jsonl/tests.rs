@@ -8,7 +8,9 @@ fn read(text: &[u8], piece: usize) -> Vec<Option<[Option<String>; 2]>> {
     let mut slots = Slots::default();
     slots.of("a", "test");
     slots.of("b", "test");
-    let mut records = JsonRecords::new(slots.0.into());
+    let mut records = JsonRecords::new("in".to_owned(), slots.0.into());
+    // What a first line looks like as a whole is told elsewhere.
+    records.go_on();
     let (mut from, mut to, mut found) = (0, 0, Vec::new());
     loop {
         let length = match records.next(&text[from..to], to == text.len()) {
@@ -85,4 +87,15 @@ fn numbers_stay_as_they_were_written_and_the_last_of_two_counts() {
     assert_eq!(found, [None, Some([Some("1.10".into()), None])]);
     let found = read(b"{\"a\": 7, \"a\": 8}", 1000);
     assert_eq!(found, [Some([Some("8".into()), None])]);
+}
+
+#[test]
+fn of_two_fields_with_one_name_the_last_counts() {
+    let cells = |text: &str| read(text.as_bytes(), 100);
+    let is = |a: &str, b: &str| vec![Some([a, b].map(|cell| Some(cell.to_owned())))];
+    assert_eq!(cells(r#"{"a": 1, "b": 2, "a": 3}"#), is("3", "2"));
+    assert_eq!(cells(r#"{"a": {}, "b": [], "a": 3, "b": "\n"}"#), is("3", "\n"));
+    assert_eq!(cells(r#"{"a": "\ud800", "b": 2, "a": "x"}"#), is("x", "2"));
+    assert_eq!(cells(r#"{"a": 1, "b": 2, "a": {}}"#), [None]);
+    assert_eq!(cells(r#"{"a": {}, "b": [], "b": 2}"#), [None]);
 }
