@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Agg(Box<Agg>),
     /// Look at this machine and say what would slow Tidewheel down, and how to mend it.
     Doctor(Doctor),
+    /// Look into a state directory (agg --state): list it, show its entries, see whether it is
+    /// whole. Nothing is changed.
+    Log(Log),
 }
 
 const EXAMPLES: &str = "\
@@ -291,7 +294,7 @@ pub(crate) struct Agg {
 pub(crate) struct Doctor {
     /// How findings are written.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: DoctorFormat,
+    pub(crate) format: OutputStyle,
 }
 
 impl Agg {
@@ -380,8 +383,51 @@ fn destination() -> impl TypedValueParser<Value = Destination> {
     })
 }
 
+/// Looks into a state directory.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    pub(crate) action: LogAction,
+}
+
+/// What is to be looked at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogAction {
+    /// List snapshots and log segments, shard by shard.
+    Ls(LogPlace),
+    /// Show the log's entries, one a line.
+    Dump {
+        #[command(flatten)]
+        place: LogPlace,
+        /// Begin with this entry of each shard.
+        #[arg(long, value_name = "ENTRY", default_value_t = 0)]
+        from: u64,
+        /// Show so many at most.
+        #[arg(long, value_name = "ENTRIES")]
+        limit: Option<u64>,
+    },
+    /// Read all that a run would go on with, every checksum and every number; exit 4 if anything
+    /// is not as it was written, saying which byte. The torn end that a killed run leaves is no
+    /// damage.
+    Verify(LogPlace),
+}
+
+/// Whose log.
+#[derive(Debug, Args)]
+pub(crate) struct LogPlace {
+    /// The state directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only this shard, counted from 0.
+    #[arg(long)]
+    pub(crate) shard: Option<u16>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: OutputStyle,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DoctorFormat {
+pub(crate) enum OutputStyle {
     /// For a person.
     Text,
     /// For a script.

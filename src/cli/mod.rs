@@ -5,6 +5,7 @@ mod args;
 mod doctor;
 mod exit;
 mod kept;
+mod log;
 mod output;
 mod types;
 mod watch;
@@ -78,6 +79,7 @@ pub(crate) fn run() -> ExitCode {
     let ended = match arguments.command {
         Command::Agg(arguments) => agg::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
     };
     exit::code(ended)
 }

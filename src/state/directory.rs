@@ -109,6 +109,23 @@ impl StateDirectory {
         Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
     }
 
+    /// Opens a directory that is there, whichever pipeline it belongs to, to look at what it holds.
+    ///
+    /// # Errors
+    /// When it is no state directory, can not be read, or is in use.
+    pub fn look_at(folder: &Path) -> Result<Self, StateError> {
+        let path = folder.join("manifest");
+        let told = path.display().to_string();
+        let bytes = read(&path)?.ok_or_else(|| {
+            let problem = "there is no manifest, so it is no state directory".to_owned();
+            StateError::Damaged { path: folder.display().to_string(), problem }
+        })?;
+        let lock = lock(folder)?;
+        let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
+        let State { folder, snapshot_every, durability, .. } = State::in_directory(folder);
+        Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
+    }
+
     /// What the manifest in a folder says of something that the pipeline was described by; `None`
     /// when there is no manifest, or it does not say. The directory may be in use. It is as
     /// [`StateDirectory::in_line`] gives it.

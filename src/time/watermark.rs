@@ -79,6 +79,16 @@ impl Watermark {
     }
 }
 
+impl fmt::Display for Watermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (*self, self.time()) {
+            (Self::START, _) => f.write_str("none"),
+            (_, Some(time)) => time.fmt(f),
+            (_, None) => f.write_str("end"),
+        }
+    }
+}
+
 impl fmt::Debug for Watermark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

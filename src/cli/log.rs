@@ -1,0 +1,281 @@
+//! `tidewheel log`: what a state directory holds, entry by entry, and whether it is what was
+//! written. Nothing is changed.
+
+use super::args::{Log, LogAction, LogPlace, OutputStyle};
+use super::exit::{Failure, STANDARD_OUTPUT};
+use super::{counted, say};
+use serde_json::{Value, json};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use tidewheel::frame::FrameKind;
+use tidewheel::log::{Entry, Guarantee, LogEnd, LogFiles, LogReader, SegmentName};
+use tidewheel::record::ShardIndex;
+use tidewheel::state::{Snapshot, StateDirectory};
+
+/// Runs one of its actions.
+pub(crate) fn run(arguments: &Log) -> Result<(), Failure> {
+    match &arguments.action {
+        LogAction::Ls(place) => Looked::open(place)?.list(),
+        LogAction::Dump { place, from, limit } => Looked::open(place)?.dump(*from, *limit),
+        LogAction::Verify(place) => Looked::open(place)?.verify(),
+    }
+}
+
+/// A state directory that is looked at.
+struct Looked<'p> {
+    place: &'p LogPlace,
+    directory: StateDirectory,
+    files: Arc<LogFiles>,
+    out: BufWriter<std::io::StdoutLock<'static>>,
+}
+
+/// A segment of a log, as far as its entries go.
+struct Segment {
+    name: SegmentName,
+    first: u64,
+    entries: u64,
+    bytes: u64,
+    run: Option<u64>,
+}
+
+fn kind_name(kind: Option<FrameKind>) -> &'static str {
+    match kind {
+        Some(FrameKind::Records) => "records",
+        Some(FrameKind::Partials) => "partials",
+        Some(FrameKind::Watermark) => "watermark",
+        Some(FrameKind::Idle) => "idle",
+        Some(FrameKind::End) => "end",
+        Some(FrameKind::Stopped) => "stopped",
+        Some(FrameKind::Position) => "position",
+        Some(FrameKind::Synced) => "synced",
+        _ => "unknown",
+    }
+}
+
+impl<'p> Looked<'p> {
+    fn open(place: &'p LogPlace) -> Result<Self, Failure> {
+        let directory = StateDirectory::look_at(&place.folder)?;
+        // Reading is the same whatever was promised when it was written.
+        let files = Arc::new(LogFiles::new(directory.folder(), Guarantee::Disk));
+        let out = BufWriter::new(std::io::stdout().lock());
+        Ok(Self { place, directory, files, out })
+    }
+
+    /// The shards that are asked for.
+    fn shards(&self) -> Result<Vec<ShardIndex>, Failure> {
+        let shards = StateDirectory::described(&self.place.folder, "shards")?;
+        let shards: u16 = shards.and_then(|shards| shards.parse().ok()).unwrap_or(0);
+        match self.place.shard {
+            Some(shard) if shard >= shards => Err(Failure::Usage(format!(
+                "{}: there is no shard {shard}; it has {}",
+                self.place.folder.display(),
+                counted(u64::from(shards), "shard")
+            ))),
+            Some(shard) => Ok(vec![ShardIndex(shard)]),
+            None => Ok((0..shards).map(ShardIndex).collect()),
+        }
+    }
+
+    fn write(&mut self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Outcome {
+        let written = match self.place.format {
+            OutputStyle::Text => writeln!(self.out, "{}", text()),
+            OutputStyle::Json => writeln!(self.out, "{}", json()),
+        };
+        written.map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))
+    }
+
+    fn flush(&mut self) -> Outcome {
+        self.out.flush().map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))
+    }
+
+    fn reader(&self, shard: ShardIndex) -> Result<LogReader<LogFiles>, Failure> {
+        let identity = Some(self.directory.identity());
+        let reader = LogReader::open(Arc::clone(&self.files), shard, identity);
+        Ok(reader.map_err(tidewheel::state::StateError::from)?)
+    }
+
+    /// Hands over a shard's entries and says where they end.
+    fn entries(
+        &self,
+        shard: ShardIndex,
+        needed: bool,
+        mut on_entry: impl FnMut(Entry<'_>) -> Outcome,
+    ) -> Result<LogEnd, Failure> {
+        let failed = |error| Failure::from(tidewheel::state::StateError::from(error));
+        let mut reader = self.reader(shard)?;
+        if needed && let Some(snapshot) = self.directory.snapshot(shard)? {
+            reader.pass_before(snapshot.next).map_err(failed)?;
+        }
+        while let Some(entry) = reader.read().map_err(failed)? {
+            on_entry(entry)?;
+        }
+        Ok(reader.into_end())
+    }
+
+    /// Lists snapshots and segments.
+    fn list(mut self) -> Outcome {
+        for shard in self.shards()? {
+            if let Some(Snapshot { next, epoch, words, .. }) = self.directory.snapshot(shard)? {
+                let bytes = words.len() * 8;
+                self.write(
+                    || {
+                        let size = bytesize::ByteSize(bytes as u64);
+                        let next = next.0;
+                        format!(
+                            "s{:03}.snapshot  before entry {next}  {size}  run {epoch}",
+                            shard.0
+                        )
+                    },
+                    || {
+                        json!({"snapshot": format!("s{:03}.snapshot", shard.0), "shard": shard.0,
+                            "before_entry": next.0, "bytes": bytes, "run": epoch})
+                    },
+                )?;
+            }
+            let mut segments: Vec<Segment> = Vec::new();
+            let end = self.entries(shard, false, |entry| {
+                note(&mut segments, &entry);
+                Ok(())
+            })?;
+            for segment in &segments {
+                self.write_segment(segment)?;
+            }
+            self.write_end(shard, &end)?;
+        }
+        self.flush()
+    }
+
+    fn write_segment(&mut self, segment: &Segment) -> Outcome {
+        let Segment { name, first, entries, bytes, run } = segment;
+        let run = run.unwrap_or(0);
+        self.write(
+            || {
+                let (last, size) = (first + entries - 1, bytesize::ByteSize(*bytes));
+                format!("{name}  entries {first} to {last}  {size}  run {run}")
+            },
+            || {
+                json!({"segment": name.to_string(), "shard": name.shard.0, "first_entry": first,
+                    "entries": entries, "bytes": bytes, "run": run})
+            },
+        )
+    }
+
+    fn write_whole(&mut self, shard: ShardIndex, entries: u64, next: u64) -> Outcome {
+        self.write(
+            || format!("shard {}: whole; read {entries}, entry {next} comes next", shard.0),
+            || json!({"shard": shard.0, "whole": true, "entries": entries, "next": next}),
+        )
+    }
+
+    /// Says where a log ends, if that is not between two entries.
+    fn write_end(&mut self, shard: ShardIndex, end: &LogEnd) -> Outcome {
+        let Some(torn) = &end.torn else { return Ok(()) };
+        let told = format!("{}: {}", torn.position, torn.reason);
+        self.write(
+            || format!("torn end of a write that was interrupted: {told}"),
+            || json!({"torn": told, "shard": shard.0, "next_entry": end.next.0}),
+        )
+    }
+
+    /// Writes entries, one a line.
+    fn dump(mut self, from: u64, limit: Option<u64>) -> Outcome {
+        let mut left = limit.unwrap_or(u64::MAX);
+        for shard in self.shards()? {
+            let mut reader = self.reader(shard)?;
+            let failed = |error| Failure::from(tidewheel::state::StateError::from(error));
+            while left > 0
+                && let Some(entry) = reader.read().map_err(failed)?
+            {
+                if entry.sequence.0 >= from {
+                    left -= 1;
+                    self.write_entry(&entry)?;
+                }
+            }
+            if left > 0 {
+                self.write_end(shard, &reader.into_end())?;
+            }
+        }
+        self.flush()
+    }
+
+    fn write_entry(&mut self, entry: &Entry<'_>) -> Outcome {
+        let header = entry.frame.header();
+        let (kind, sequence) = (kind_name(header.kind()), entry.sequence.0);
+        let (lane, rows, first) = (header.partition, header.count, header.lane_sequence);
+        let (judged, advances) = (header.watermark(), header.advances());
+        let bytes = size_of_val(entry.frame.words());
+        let position = entry.position;
+        self.write(
+            || {
+                let what = match header.kind() {
+                    Some(FrameKind::Records) => {
+                        format!("source {lane}, rows {first} to {}", first + u64::from(rows) - 1)
+                    }
+                    Some(FrameKind::Synced) => format!("entries before {first}"),
+                    _ => format!("source {lane}"),
+                };
+                format!("{position}  entry {sequence}  {kind}  {what}, watermark {advances}")
+            },
+            || {
+                json!({"shard": position.segment.shard.0, "segment": position.segment.to_string(),
+                    "offset": position.offset, "entry": sequence, "run": entry.epoch, "kind": kind,
+                    "source": lane, "first_row": first, "rows": rows, "bytes": bytes,
+                    "judged_by": judged.to_string(), "watermark": advances.to_string()})
+            },
+        )
+    }
+
+    /// Reads all that a run would read, and says what is not as it was written.
+    fn verify(mut self) -> Outcome {
+        let mut damaged = None;
+        self.directory.output_progress()?;
+        for shard in self.shards()? {
+            let mut entries = 0_u64;
+            let read = self.entries(shard, true, |_| {
+                entries += 1;
+                Ok(())
+            });
+            match read {
+                Ok(end) => {
+                    self.write_whole(shard, entries, end.next.0)?;
+                    self.write_end(shard, &end)?;
+                }
+                Err(Failure::Corrupted(problem)) => {
+                    self.write(
+                        || format!("shard {}: DAMAGED", shard.0),
+                        || json!({"shard": shard.0, "whole": false, "problem": problem}),
+                    )?;
+                    self.flush()?;
+                    say(&problem);
+                    damaged = Some(shard);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        self.flush()?;
+        match damaged {
+            Some(_) => Err(Failure::Corrupted(format!(
+                "{}: not all of it is as it was written",
+                Path::new(&self.place.folder).display()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Counts an entry to its segment.
+fn note(segments: &mut Vec<Segment>, entry: &Entry<'_>) {
+    let name = entry.position.segment;
+    let bytes = size_of_val(entry.frame.words()) as u64;
+    if segments.last().is_none_or(|segment| segment.name != name) {
+        let first = entry.sequence.0;
+        segments.push(Segment { name, first, entries: 0, bytes: 0, run: Some(entry.epoch) });
+    }
+    if let Some(segment) = segments.last_mut() {
+        segment.entries += 1;
+        segment.bytes += bytes;
+    }
+}
