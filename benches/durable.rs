@@ -41,7 +41,9 @@ fn engine(
         })
         .shards(SHARDS);
     if let Some((folder, durability)) = state {
-        let state = State::in_directory(folder).snapshot_every(snapshot_every());
+        // Made before the clock starts, and written anew from then on.
+        let (every, ready) = (snapshot_every(), log_ready());
+        let state = State::in_directory(folder).snapshot_every(every).log_ready(ready);
         pipeline = pipeline.state(state.durability(durability));
     }
     (pipeline.open().expect("the pipeline is sound"), counted)
@@ -49,6 +51,10 @@ fn engine(
 
 fn snapshot_every() -> u64 {
     std::env::var("SNAPSHOT_EVERY").ok().and_then(|n| n.parse().ok()).unwrap_or(64 << 20)
+}
+
+fn log_ready() -> u64 {
+    std::env::var("LOG_READY").ok().and_then(|n| n.parse().ok()).unwrap_or(128 << 20)
 }
 
 /// Runs an engine to its end; says how long that took.

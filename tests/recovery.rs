@@ -26,6 +26,8 @@ struct Job {
     /// Bytes of log after which there is to be a snapshot.
     snapshot_every: u64,
     durability: Durability,
+    /// Bytes of log that are made before a run begins.
+    log_ready: u64,
 }
 
 impl Job {
@@ -62,7 +64,8 @@ impl Job {
                 State::in_directory(folder)
                     .described("test", "recovery")
                     .snapshot_every(self.snapshot_every)
-                    .durability(self.durability),
+                    .durability(self.durability)
+                    .log_ready(self.log_ready),
             );
         }
         (pipeline.open().expect("the pipeline is sound"), told)
@@ -109,6 +112,7 @@ fn job(sources: usize, shards: usize, size: u64, slide: u64) -> Job {
         out_of_order: Span::from_millis(300),
         snapshot_every: u64::MAX,
         durability: Durability::Process,
+        log_ready: 0,
     }
 }
 
@@ -198,7 +202,7 @@ fn with_threads_results_wait_for_the_disk_and_all_of_them_come() {
     let (mut expected, mut told) = (Told::new(), Told::new());
     assert!(job.run(None, usize::MAX, &mut expected));
     job.durability = Durability::Disk { interval: Span::from_millis(1) };
-    job.snapshot_every = 50_000;
+    (job.snapshot_every, job.log_ready) = (50_000, 1);
     let folder = tempfile::tempdir().unwrap();
     let (engine, fresh) = job.open(Some(folder.path()));
     let metrics = engine.start().unwrap().join().unwrap();

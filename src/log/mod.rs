@@ -39,7 +39,7 @@ pub use name::SegmentName;
 pub use plain::{PlainFiles, PlainSegment};
 pub use reader::{Entry, LogEnd, LogReader, Torn};
 pub use segment::{Guarantee, LogIdentity, SegmentHeader};
-pub use writer::{LogWriter, SyncPoint, WriterStart};
+pub use writer::{LogWriter, SyncPoint, WriterStart, make_ready};
 
 use std::fmt;
 

@@ -3,6 +3,7 @@ use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Tail};
 use crate::record::ShardIndex;
 use crate::time::Watermark;
 use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const SHARD: ShardIndex = ShardIndex(3);
@@ -52,7 +53,8 @@ fn read<B: Backing>(backing: &Arc<B>) -> Result<(Vec<Vec<u64>>, LogEnd), LogErro
 fn resume<B: Backing>(backing: &Arc<B>, end: &LogEnd, guarantee: Guarantee) -> LogWriter<B> {
     let number = end.last.map_or(0, |last| last.number + 1);
     let start = start(number, end.next.0, guarantee);
-    LogWriter::begin(Arc::clone(backing), start, end.segments.iter().copied()).unwrap()
+    LogWriter::begin(Arc::clone(backing), start, end.segments.iter().copied(), VecDeque::new())
+        .unwrap()
 }
 
 fn frames(count: u64) -> Vec<Vec<u64>> {
@@ -61,7 +63,7 @@ fn frames(count: u64) -> Vec<Vec<u64>> {
 
 fn write<B: Backing>(backing: &Arc<B>, frames: &[Vec<u64>]) -> LogWriter<B> {
     let start = start(0, 0, Guarantee::Process);
-    let mut writer = LogWriter::begin(Arc::clone(backing), start, []).unwrap();
+    let mut writer = LogWriter::begin(Arc::clone(backing), start, [], VecDeque::new()).unwrap();
     for frame in frames {
         writer.append(Frame::trusted(frame)).unwrap();
     }
@@ -101,6 +103,33 @@ fn what_is_appended_is_read_run_after_run() {
 }
 
 #[test]
+fn segments_that_are_made_before_they_are_needed_are_written_first_and_pass_for_nothing_unused() {
+    let folder = tempfile::tempdir().unwrap();
+    let backing = Arc::new(PlainFiles::new(folder.path()));
+    let first = start(0, 0, Guarantee::Process);
+    let ready = make_ready(&*backing, first.segment, 130 << 20).unwrap();
+    assert_eq!(ready.len(), 3);
+    let mut writer = LogWriter::begin(Arc::clone(&backing), first, [], ready).unwrap();
+    // More than one of them holds, and less than two.
+    let long: Vec<_> = (0..3_000).map(|at| frame(FrameKind::Records, at, 3_000)).collect();
+    for frame in &long {
+        writer.append(Frame::trusted(frame)).unwrap();
+    }
+    drop(writer);
+    let (found, end) = read(&backing).unwrap();
+    assert_eq!(found, long);
+    assert_eq!((end.last.map(|last| last.number), end.torn.clone()), (Some(2), None));
+    let mut writer = resume(&backing, &end, Guarantee::Process);
+    let next = frame(FrameKind::Records, 3_000, 5);
+    writer.append(Frame::trusted(&next)).unwrap();
+    let (found, end) = read(&backing).unwrap();
+    assert_eq!((found.len(), end.segments.len()), (3_001, 4));
+    // All of them can go once they are not needed.
+    writer.release_before(EntrySequence(3_001)).unwrap();
+    assert_eq!(backing.list().unwrap().len(), 1);
+}
+
+#[test]
 fn a_full_segment_is_followed_by_a_longer_one_and_old_ones_can_go() {
     let folder = tempfile::tempdir().unwrap();
     let backing = Arc::new(PlainFiles::new(folder.path()));
@@ -126,7 +155,7 @@ fn a_segment_that_is_not_needed_is_written_anew_and_the_log_goes_on_behind_a_sna
     let folder = tempfile::tempdir().unwrap();
     let backing = Arc::new(MappedFiles::new(folder.path()));
     let start = start(0, 0, Guarantee::Process);
-    let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+    let mut writer = LogWriter::begin(Arc::clone(&backing), start, [], VecDeque::new()).unwrap();
     let (mut most, mut snapshot) = (0, EntrySequence(0));
     for at in 0..30_000 {
         let long = frame(FrameKind::Records, at, 3_000);
@@ -299,7 +328,7 @@ fn bytes_of_an_older_use_of_a_segment_are_no_entries() {
     let files = CrashingFiles::new();
     let backing = Arc::new(files.clone());
     let start = WriterStart { epoch: 1, ..start(0, 0, Guarantee::Process) };
-    let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+    let mut writer = LogWriter::begin(Arc::clone(&backing), start, [], VecDeque::new()).unwrap();
     files.tamper(name, |bytes| bytes[64..].copy_from_slice(&old[64..]));
     assert_eq!(read(&backing).unwrap().0.len(), 0);
     for (at, frame) in all.iter().enumerate() {
@@ -380,7 +409,7 @@ proptest! {
         let files = CrashingFiles::new();
         let backing = Arc::new(files.clone());
         let start = start(0, 0, Guarantee::Disk);
-        let mut writer = LogWriter::begin(Arc::clone(&backing), start, []).unwrap();
+        let mut writer = LogWriter::begin(Arc::clone(&backing), start, [], VecDeque::new()).unwrap();
         let all = frames(count);
         for frame in &all {
             writer.append(Frame::trusted(frame)).unwrap();

@@ -42,6 +42,8 @@ pub struct LogWriter<B: Backing> {
     first: EntrySequence,
     /// How many of the full ones, of the oldest, hold nothing that is needed.
     spare: usize,
+    /// Segments that were made before they are needed, in their order.
+    ready: VecDeque<(SegmentName, B::Segment)>,
     /// Full segments that no sync point has been taken of.
     unsynced: Vec<(SegmentName, Arc<dyn Syncer>)>,
     names_changed: bool,
@@ -64,7 +66,7 @@ impl<B: Backing> fmt::Debug for LogWriter<B> {
 
 impl<B: Backing> LogWriter<B> {
     /// Begins a run. `before` are the log's segments from earlier runs, oldest first, each with
-    /// its first entry.
+    /// its first entry; `ready` are [those that were made](make_ready) for this run.
     ///
     /// # Errors
     /// When the first segment can not be made.
@@ -72,9 +74,15 @@ impl<B: Backing> LogWriter<B> {
         backing: Arc<B>,
         start: WriterStart,
         before: impl IntoIterator<Item = (SegmentName, EntrySequence)>,
+        mut ready: VecDeque<(SegmentName, B::Segment)>,
     ) -> Result<Self, LogError> {
-        let bytes = SEGMENT_BYTES_FIRST as u64;
-        let (segment, header) = make(&*backing, &start, (start.segment, start.next), bytes)?;
+        let (segment, header) = match ready.pop_front() {
+            Some((name, segment)) => begin(&*backing, &start, (name, start.next), segment)?,
+            None => {
+                let bytes = SEGMENT_BYTES_FIRST as u64;
+                make(&*backing, &start, (start.segment, start.next), bytes)?
+            }
+        };
         let full = |(name, first)| Full { name, first, segment: None };
         Ok(Self {
             backing,
@@ -86,6 +94,7 @@ impl<B: Backing> LogWriter<B> {
             full: before.into_iter().map(full).collect(),
             first: start.next,
             spare: 0,
+            ready,
             unsynced: Vec::new(),
             names_changed: true,
         })
@@ -152,6 +161,10 @@ impl<B: Backing> LogWriter<B> {
         name: SegmentName,
         bytes: u64,
     ) -> Result<(B::Segment, SegmentHeader), LogError> {
+        if let Some((ready, segment)) = self.ready.pop_front() {
+            debug_assert_eq!(ready, name, "they follow on the first");
+            return begin(&*self.backing, &self.start, (ready, self.next), segment);
+        }
         let oldest = self.full.front_mut().filter(|_| self.spare > 0);
         let Some((old, segment)) = oldest.and_then(|full| Some((full.name, full.segment.take()?)))
         else {
@@ -211,6 +224,27 @@ impl<B: Backing> LogWriter<B> {
         }
         Ok(())
     }
+}
+
+/// Makes segments of full length before they are needed, the first of them `first`, with room for
+/// so many bytes at least. One that is never written into holds nothing, and is passed over.
+///
+/// # Errors
+/// When the system says no.
+pub fn make_ready<B: Backing>(
+    backing: &B,
+    first: SegmentName,
+    bytes: u64,
+) -> Result<VecDeque<(SegmentName, B::Segment)>, LogError> {
+    let mut name = first;
+    let mut make = |_| {
+        let path = backing.path_of(name);
+        let segment = backing.create(name, SEGMENT_BYTES_MAX as u64);
+        let made = (name, segment.map_err(LogError::io(path, "make a log segment"))?);
+        name = name.next();
+        Ok(made)
+    };
+    (0..bytes.div_ceil(SEGMENT_BYTES_MAX as u64)).map(&mut make).collect()
 }
 
 /// Makes a segment and writes its header.

@@ -13,12 +13,16 @@ use super::heard::Heard;
 use super::snapshots::{Snapshots, Written};
 use crate::cpu::Bell;
 use crate::frame::{Frame, FrameHeader, FrameKind};
-use crate::log::{EntrySequence, LogEnd, LogFiles, LogReader, LogWriter, SegmentName, WriterStart};
+use crate::log::{
+    EntrySequence, LogEnd, LogFiles, LogReader, LogSegment, LogWriter, SegmentName, WriterStart,
+    make_ready,
+};
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
 use crate::state::{Durability, Snapshot, StateDirectory, StateError};
 use crate::time::{MonotonicNanos, Watermark};
 use crossbeam::channel::Sender;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a journal is made of.
@@ -43,6 +47,14 @@ pub struct JournalParts {
     pub closed: Vec<bool>,
 }
 
+impl JournalParts {
+    /// The first segment of this run.
+    fn first_segment(&self) -> SegmentName {
+        let SegmentName { shard, .. } = self.start.segment;
+        SegmentName { shard, number: self.end.last.map_or(0, |last| last.number + 1) }
+    }
+}
+
 /// What is to be done with a frame from a lane.
 #[derive(Debug)]
 pub(super) enum Admission {
@@ -60,6 +72,8 @@ pub struct Journal {
     parts: JournalParts,
     replay: Option<LogReader<LogFiles>>,
     writer: Option<LogWriter<LogFiles>>,
+    /// Segments that were made for the writer before it begins.
+    ready: VecDeque<(SegmentName, LogSegment)>,
     snapshots: Snapshots,
     /// Where a loss of power is to be survived.
     commits: Option<Commits>,
@@ -97,6 +111,7 @@ impl Journal {
         let snapshots =
             Snapshots::new(shard, (parts.directory.snapshot_every(), parts.logged, last));
         let epoch = parts.snapshot.as_ref().map(|snapshot| snapshot.epoch);
+        let ready = make_ready(&*parts.files, parts.first_segment(), parts.directory.log_ready())?;
         let next = parts.end.next;
         let commits = match parts.directory.durability() {
             Durability::Process => None,
@@ -106,6 +121,7 @@ impl Journal {
             parts,
             replay: Some(replay),
             writer: None,
+            ready,
             snapshots,
             commits,
             written: next,
@@ -198,12 +214,13 @@ impl Journal {
         let shard = self.shard();
         let failed = |error| ShardError::Log { shard, error };
         if self.writer.is_none() {
+            let segment = self.parts.first_segment();
             let JournalParts { files, end, start, .. } = &self.parts;
-            let number = end.last.map_or(0, |last| last.number + 1);
-            let segment = SegmentName { shard, number };
             let start = WriterStart { segment, next: end.next, ..*start };
             let before = end.segments.iter().copied();
-            self.writer = Some(LogWriter::begin(Arc::clone(files), start, before).map_err(failed)?);
+            let ready = std::mem::take(&mut self.ready);
+            let writer = LogWriter::begin(Arc::clone(files), start, before, ready);
+            self.writer = Some(writer.map_err(failed)?);
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
         self.written = writer.append(frame).map_err(failed)?.next();

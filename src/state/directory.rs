@@ -20,6 +20,7 @@ pub struct State {
     described: Vec<(String, String)>,
     snapshot_every: u64,
     durability: Durability,
+    log_ready: u64,
 }
 
 /// What the state of an engine survives.
@@ -46,7 +47,16 @@ impl State {
     pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
         let (folder, described) = (folder.into(), Vec::new());
         let (snapshot_every, durability) = (SNAPSHOT_LOG_BYTES, Durability::default());
-        Self { folder, described, snapshot_every, durability }
+        Self { folder, described, snapshot_every, durability, log_ready: 0 }
+    }
+
+    /// Makes so many bytes of each shard's log, in segments of 64 MiB, when the engine is opened, so
+    /// that none has to be made and cleared while records wait. None by default: the first
+    /// segments are small. With twice what a snapshot comes after, a run never makes another.
+    #[must_use]
+    pub fn log_ready(mut self, bytes: u64) -> Self {
+        self.log_ready = bytes;
+        self
     }
 
     /// What the state survives, by default the end of the process. It may be another from run to
@@ -82,6 +92,7 @@ pub struct StateDirectory {
     identity: LogIdentity,
     snapshot_every: u64,
     durability: Durability,
+    log_ready: u64,
     /// Holds the lock until it is dropped.
     _lock: File,
 }
@@ -92,7 +103,8 @@ impl StateDirectory {
     /// # Errors
     /// When the directory can not be used, is in use, or belongs to another pipeline.
     pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
-        let State { folder, described: mut pipeline, snapshot_every, durability } = state;
+        let State { folder, described: mut pipeline, snapshot_every, durability, log_ready } =
+            state;
         pipeline.extend(described);
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
@@ -106,7 +118,7 @@ impl StateDirectory {
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
+        Ok(Self { folder, identity, snapshot_every, durability, log_ready, _lock: lock })
     }
 
     /// Opens a directory that is there, whichever pipeline it belongs to, to look at what it holds.
@@ -122,8 +134,9 @@ impl StateDirectory {
         })?;
         let lock = lock(folder)?;
         let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
-        let State { folder, snapshot_every, durability, .. } = State::in_directory(folder);
-        Ok(Self { folder, identity, snapshot_every, durability, _lock: lock })
+        let State { folder, snapshot_every, durability, log_ready, .. } =
+            State::in_directory(folder);
+        Ok(Self { folder, identity, snapshot_every, durability, log_ready, _lock: lock })
     }
 
     /// What the manifest in a folder says of something that the pipeline was described by; `None`
@@ -159,6 +172,11 @@ impl StateDirectory {
     /// After how many bytes of a shard's log a snapshot is due.
     pub fn snapshot_every(&self) -> u64 {
         self.snapshot_every
+    }
+
+    /// Bytes of each shard's log that are made when the engine is opened.
+    pub fn log_ready(&self) -> u64 {
+        self.log_ready
     }
 
     /// What the state survives.

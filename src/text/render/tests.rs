@@ -347,8 +347,11 @@ proptest! {
                         prop_assert!(line.contains(&member));
                     }
                     Value::F64(number) if number.is_finite() => {
+                        // serde_json is off in the last places when it reads, in more of the
+                        // tiniest numbers.
                         let read = read[*name].as_f64().unwrap();
-                        prop_assert!((read - number).abs() <= number.abs() * 1e-15);
+                        let off = (number.abs() * 1e-15).max(f64::MIN_POSITIVE * 1e-3);
+                        prop_assert!((read - number).abs() <= off);
                     }
                     Value::F64(_) => prop_assert!(read[*name].is_null()),
                 }
