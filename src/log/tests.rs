@@ -409,7 +409,8 @@ proptest! {
         let files = CrashingFiles::new();
         let backing = Arc::new(files.clone());
         let start = start(0, 0, Guarantee::Disk);
-        let mut writer = LogWriter::begin(Arc::clone(&backing), start, [], VecDeque::new()).unwrap();
+        let begun = LogWriter::begin(Arc::clone(&backing), start, [], VecDeque::new());
+        let mut writer = begun.unwrap();
         let all = frames(count);
         for frame in &all {
             writer.append(Frame::trusted(frame)).unwrap();

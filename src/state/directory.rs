@@ -50,9 +50,9 @@ impl State {
         Self { folder, described, snapshot_every, durability, log_ready: 0 }
     }
 
-    /// Makes so many bytes of each shard's log, in segments of 64 MiB, when the engine is opened, so
-    /// that none has to be made and cleared while records wait. None by default: the first
-    /// segments are small. With twice what a snapshot comes after, a run never makes another.
+    /// Makes so many bytes of each shard's log, in segments of 64 MiB, when the engine is opened,
+    /// so that none has to be made and cleared while records wait. None by default: the first
+    /// segments are small. With twice what a snapshot comes after, a run hardly makes another.
     #[must_use]
     pub fn log_ready(mut self, bytes: u64) -> Self {
         self.log_ready = bytes;
