@@ -341,9 +341,7 @@ fn a_hyphen_is_standard_output() {
     for (more, part) in [
         (&["--late", "-"][..], "--late - is where the results go too"),
         (&["--late", "-", "--output", "-"], "--late - is where the results go too"),
-        (&["--state", &state], "--state needs --output FILE"),
-        (&["--state", &state, "--output", "-"], "--state needs --output FILE"),
-        (&["--state", &state, "--output", &results, "--late", "-"], "--state needs --late FILE"),
+        (&["--state", &state, "--output", &results], "-: can not be read again"),
     ] {
         let (errors, code) = refusal(&[&MILLIS[..], more].concat(), input.as_bytes());
         assert_eq!(code, Some(2), "{more:?}: {errors}");
@@ -442,6 +440,44 @@ fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
     assert!(errors.contains("2200-01-01") && errors.contains(" 0 late"), "{errors}");
     let (errors, _) = refusal(&base, input.as_bytes());
     assert!(!errors.contains(" 0 late"), "{errors}");
+}
+
+#[test]
+fn text_times_are_as_fine_as_they_are_written() {
+    let mut input = String::from("t\n");
+    (0..30_000).for_each(|n| {
+        input.push_str(&format!(
+            "2024-01-01 00:00:{:02}.{:06}\n",
+            n / 1_000,
+            n % 1_000 * 1_000 + n % 7
+        ))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let run = |window: &str, input: &str| {
+        let file = folder.path().join("in.csv");
+        std::fs::write(&file, input).unwrap();
+        let file = file.display().to_string();
+        tidewheel(&["agg", &file, "--time", "t", "--window", window, "--agg", "count"], b"")
+    };
+    let errors = text(&run("10ms", &input).stderr);
+    assert!(errors.contains(" 0 late"), "{errors}");
+    // Whole milliseconds are what they were: several records at a window's last one are late.
+    let coarse = "t\n2024-01-01 00:00:00.009\n2024-01-01 00:00:00.009\n";
+    let errors = text(&run("10ms", coarse).stderr);
+    assert!(errors.contains(" 1 late"), "{errors}");
+    assert!(run("15us", &input).status.success());
+    let errors = text(&run("15us", coarse).stderr);
+    assert!(errors.contains("--window is finer than 1ms"), "{errors}");
+}
+
+#[test]
+fn a_type_of_numbers_for_a_key_is_refused() {
+    let base = ["agg", "-", "--time", "t", "--window", "1s", "--key", "k", "--type", "k=i64"];
+    let input = b"t,k\n2024-01-01 00:00:00,7\n";
+    let (errors, code) = refusal(&[&base[..], &["--agg", "count"]].concat(), input);
+    assert!(errors.contains("keys are compared as they are written"), "{errors}");
+    assert_eq!(code, Some(2));
+    answer(&[&base[..], &["--agg", "sum(k)"]].concat(), "t,k\n2024-01-01 00:00:00,7\n");
 }
 
 #[test]

@@ -172,7 +172,7 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     piped.stdin.take().unwrap().write_all(b"t,k,v\n1,a,1\n").unwrap();
     let piped = piped.wait_with_output().unwrap();
     assert_eq!(piped.status.code(), Some(2));
-    assert!(errors(&piped).contains("stdin: can not be read again"), "{}", errors(&piped));
+    assert!(errors(&piped).contains("-: can not be read again"), "{}", errors(&piped));
 
     let nowhere = scratch.run(&["--state", "other"]);
     assert_eq!(nowhere.status.code(), Some(2));
@@ -198,4 +198,36 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     let locked = scratch.run(&KEPT);
     assert_eq!(locked.status.code(), Some(3));
     assert!(errors(&locked).contains("in use by process"), "{}", errors(&locked));
+}
+
+#[test]
+fn state_that_holds_less_than_its_output_is_refused() {
+    let scratch = Scratch::new();
+    // Without its end, less would come out of the log than is in the output.
+    let done = scratch.run(&KEPT);
+    assert!(done.status.success(), "{}", errors(&done));
+    let log = scratch.path("state").join("s000-0000000000000000.log");
+    let file = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(100_000).unwrap();
+    for later in (1..).map(|n| scratch.path("state").join(format!("s000-{n:016}.log"))) {
+        if fs::remove_file(later).is_err() {
+            break;
+        }
+    }
+    let before = fs::read(scratch.path("out.csv")).unwrap();
+    let cut = scratch.run(&KEPT);
+    assert_eq!(cut.status.code(), Some(4), "{}", errors(&cut));
+    assert!(errors(&cut).contains("has lost its end"), "{}", errors(&cut));
+    assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
+
+    fs::remove_dir_all(scratch.path("state")).unwrap();
+    fs::remove_file(scratch.path("out.csv")).unwrap();
+    let done = scratch.run(&KEPT);
+    assert!(done.status.success(), "{}", errors(&done));
+    fs::remove_file(scratch.path("state").join("output")).unwrap();
+    let before = fs::read(scratch.path("out.csv")).unwrap();
+    let unsaid = scratch.run(&KEPT);
+    assert_eq!(unsaid.status.code(), Some(4), "{}", errors(&unsaid));
+    assert!(errors(&unsaid).contains("the file 'output' is missing"), "{}", errors(&unsaid));
+    assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
 }

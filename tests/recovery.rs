@@ -30,20 +30,19 @@ struct Job {
     log_ready: u64,
 }
 
-impl Job {
-    /// The engine of one run, and what comes out of it.
-    fn open(&self, folder: Option<&Path>) -> (Engine, Fresh) {
-        let sources = (0..self.sources).map(|nth| {
-            let records = Arc::clone(&self.records);
-            Box::new(MemorySource::strided(records, self.sources, nth, 700)) as Box<dyn Source<_>>
+/// What a job computes, before it is said where results go: closures have types without names.
+macro_rules! aggregated {
+    ($job:expr) => {{
+        let job: &Job = $job;
+        let sources = (0..job.sources).map(|nth| {
+            let records = Arc::clone(&job.records);
+            Box::new(MemorySource::strided(records, job.sources, nth, 700)) as Box<dyn Source<_>>
         });
         let value = |record: &GeneratedRecord| record.value;
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&told);
-        let mut pipeline = Stream::of_all(sources)
-            .out_of_order(self.out_of_order)
+        Stream::of_all(sources)
+            .out_of_order(job.out_of_order)
             .filter(|record: &GeneratedRecord| record.value % 7 != 0)
-            .window(self.spec)
+            .window(job.spec)
             .aggregate((
                 Count,
                 Sum::of(value),
@@ -52,6 +51,15 @@ impl Job {
                 First::of(value),
                 Last::of(value),
             ))
+    }};
+}
+
+impl Job {
+    /// The engine of one run, and what comes out of it.
+    fn open(&self, folder: Option<&Path>) -> (Engine, Fresh) {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&told);
+        let mut pipeline = aggregated!(self)
             .for_each(move |result| {
                 let text = format!("{} {} {:?}", result.window, result.key, result.value);
                 shared.lock().unwrap().push(((result.shard.0, result.sequence), text));
@@ -60,15 +68,17 @@ impl Job {
             .idle_policy(IdlePolicy::Backoff)
             .runtime(Runtime::Threads);
         if let Some(folder) = folder {
-            pipeline = pipeline.state(
-                State::in_directory(folder)
-                    .described("test", "recovery")
-                    .snapshot_every(self.snapshot_every)
-                    .durability(self.durability)
-                    .log_ready(self.log_ready),
-            );
+            pipeline = pipeline.state(self.state(folder));
         }
         (pipeline.open().expect("the pipeline is sound"), told)
+    }
+
+    fn state(&self, folder: &Path) -> State {
+        State::in_directory(folder)
+            .described("test", "recovery")
+            .snapshot_every(self.snapshot_every)
+            .durability(self.durability)
+            .log_ready(self.log_ready)
     }
 
     /// Steps an engine so often, or to its end; says whether it came to it.
@@ -209,6 +219,27 @@ fn with_threads_results_wait_for_the_disk_and_all_of_them_come() {
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     told.extend(fresh.lock().unwrap().drain(..));
     assert_eq!(bag(&told), bag(&expected));
+}
+
+#[test]
+fn what_a_reader_that_went_away_had_not_confirmed_comes_again() {
+    let mut job = job(1, 1, 1_000, 500);
+    let mut expected = Told::new();
+    assert!(job.run(None, usize::MAX, &mut expected));
+    job.snapshot_every = 1;
+    for durability in [Durability::Process, Durability::DISK] {
+        job.durability = durability;
+        let folder = tempfile::tempdir().unwrap();
+        let pipeline = aggregated!(&job).into_results().shards(1).state(job.state(folder.path()));
+        let (mut engine, results) = pipeline.open().unwrap();
+        assert_ne!(engine.step().unwrap(), Progress::Finished);
+        drop(results);
+        while engine.step().unwrap() != Progress::Finished {}
+        drop(engine);
+        let mut told = Told::new();
+        assert!(job.run(Some(folder.path()), usize::MAX, &mut told));
+        assert_eq!(bag(&told), bag(&expected));
+    }
 }
 
 #[test]

@@ -19,15 +19,15 @@ use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
 use tidewheel::shard::{DeadLetter, JumpRule};
 use tidewheel::sink::{Output, Results};
-use tidewheel::state::State;
+use tidewheel::state::{State, StateDirectory};
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
     with_aggregates,
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
-    Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice, OpenError, Opened,
-    ReadPlan, TimeUnit, open_until,
+    DeclaredType, Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice,
+    OpenError, Opened, ReadPlan, TimeUnit, open_until,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -40,9 +40,10 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let usage = |problem: String| Failure::Usage(problem);
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
-    let tick = tick(arguments);
     // First: what is advised below is then no finer than times are.
-    refuse_finer(arguments, tick)?;
+    if let Some(unit) = arguments.time_unit {
+        refuse_finer(arguments, unit_tick(unit))?;
+    }
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
         .with_offset(arguments.offset);
@@ -62,6 +63,8 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     });
     types::recall(arguments, &mut plan)?;
     let opened = open_inputs(&plan, inputs.collect(), &signals)?;
+    let tick = tick(arguments, &opened)?;
+    refuse_finer(arguments, tick)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -92,12 +95,24 @@ fn open_inputs(
     }
 }
 
-/// The resolution of times: a window closes when the watermark is that close to its end.
-fn tick(arguments: &Agg) -> Span {
-    match arguments.time_unit {
-        Some(TimeUnit::Nanos) => Span::from_nanos(1),
-        Some(TimeUnit::Micros) => Span::from_micros(1),
-        _ => Span::from_millis(1),
+/// The resolution of times: a window closes when the watermark is that close to its end. An earlier
+/// run's stays, whatever the input has come to hold.
+fn tick(arguments: &Agg, opened: &Opened) -> Result<Span, Failure> {
+    let unit = arguments.time_unit.map_or(Span::from_millis(1), unit_tick);
+    let recalled = match &arguments.state {
+        Some(folder) => StateDirectory::described(folder, "tick")?,
+        None => None,
+    };
+    let recalled = recalled.and_then(|tick| tick.parse().ok());
+    Ok(recalled.unwrap_or(unit.min(opened.resolution)))
+}
+
+/// How fine times are that are whole numbers of a unit.
+fn unit_tick(unit: TimeUnit) -> Span {
+    match unit {
+        TimeUnit::Nanos => Span::from_nanos(1),
+        TimeUnit::Micros => Span::from_micros(1),
+        TimeUnit::Millis | TimeUnit::Seconds => Span::from_millis(1),
     }
 }
 
@@ -108,8 +123,8 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     let given = spans.into_iter().filter_map(|(flag, span)| Some((flag, span?.as_nanos())));
     match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
         Some((flag, _)) => Err(Failure::Usage(format!(
-            "{flag} is finer than {tick}, which is what times are counted in; numbers with \
-             --time-unit us or ns are finer, text and the others are not"
+            "{flag} is finer than {tick}, which is how fine times are here; numbers with \
+             --time-unit us or ns are finer, and so are times with more digits of a fraction"
         ))),
         None => Ok(()),
     }
@@ -182,6 +197,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
             }),
         }
     }
+    refuse_type_of_key(arguments, &inputs)?;
     let header = match arguments.no_header {
         true => HeaderMode::Names(arguments.column_names()),
         false => HeaderMode::FirstRecord,
@@ -239,6 +255,26 @@ fn refuse_two_types(arguments: &Agg) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Refuses a type of numbers for a column that is a key and nothing else: keys are compared as
+/// they are written.
+fn refuse_type_of_key(arguments: &Agg, inputs: &[InputColumn]) -> Result<(), Failure> {
+    let keys = arguments.keys();
+    let is_filtered = |name: &str| arguments.filter.as_ref().is_some_and(|it| it.contains(name));
+    let is_key_only = |name: &String| {
+        keys.contains(name) && !inputs.iter().any(|input| input.name == *name) && !is_filtered(name)
+    };
+    let of_numbers = |declared: &DeclaredType| matches!(declared, DeclaredType::Number(_));
+    let mut types = arguments.types.iter();
+    match types.find(|(name, declared)| of_numbers(declared) && is_key_only(name)) {
+        Some((name, declared)) => Err(Failure::Usage(format!(
+            "--type {name}={}: '{name}' is a key, and keys are compared as they are written, 7, 07 \
+             and 7.0 apart; leave the type away",
+            type_name(*declared)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The format that the files' endings say; all must say the same.
@@ -367,13 +403,15 @@ impl AggregatesVisitor for Job<'_> {
             Kept::open(Arc::clone(directory), shards)
         });
         let kept = kept.transpose()?;
-        let before = engine.metrics().records_in();
-        if before > 0 {
-            super::say(&format!("going on behind {}", super::counted(before, "record")));
+        let before = engine.metrics();
+        if before.records_in() > 0 {
+            let records = super::counted(before.records_in(), "record");
+            super::say(&format!("going on behind {records}"));
         }
         let outputs = Outputs::open(arguments, columns, opened.header.as_deref(), kept)?;
+        let watch = Watch::new(arguments, before);
         let running = engine.start()?;
-        follow(arguments, running, results, outputs, &signals)
+        follow(running, results, outputs, (watch, &signals))
     }
 }
 
@@ -400,13 +438,11 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
 
 /// Writes results until the engine ends.
 fn follow<const WORDS: usize>(
-    arguments: &Agg,
     running: Running,
     mut results: Results<Columns, ColumnAggregates<WORDS>>,
     mut outputs: Outputs,
-    signals: &AtomicUsize,
+    (mut watch, signals): (Watch, &AtomicUsize),
 ) -> Result<(), Failure> {
-    let mut watch = Watch::new(arguments);
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
     let shards = running.metrics().shards.len();
     let of_shards = super::counted(shards as u64, "shard");

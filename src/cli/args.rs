@@ -150,7 +150,8 @@ pub(crate) struct Agg {
 
     /// How far out of order records come; what comes later than that is late.
     ///
-    /// Times are taken to be whole milliseconds (with --time-unit us or ns, whole ones of these),
+    /// Times are taken to be whole milliseconds, or whole micro- or nanoseconds where --time-unit
+    /// or the digits of the first 1000 times of a file say so (of a pipe, where types are awaited),
     /// and a window ends with the last of its times: of several records at that time, all but the
     /// first are late if this is 0.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
@@ -514,8 +515,11 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
         ("process", None) => Ok(Durability::Process),
         ("disk", None) => Ok(Durability::DISK),
         ("disk", Some(interval)) => {
-            let interval = interval.parse().map_err(|error| format!("{error}"))?;
-            Ok(Durability::Disk { interval })
+            let interval: Span = interval.parse().map_err(|error| format!("{error}"))?;
+            match interval.is_zero() {
+                true => Err("two syncs need some time between them; say disk=1ms".to_owned()),
+                false => Ok(Durability::Disk { interval }),
+            }
         }
         _ => Err("say process, disk, or disk=5ms for another time between two syncs".to_owned()),
     }

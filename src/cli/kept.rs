@@ -26,6 +26,13 @@ impl Kept {
     /// What the state directory says of an engine with so many shards.
     pub(crate) fn open(directory: Arc<StateDirectory>, shards: usize) -> Result<Self, Failure> {
         let before = directory.output_progress()?;
+        if before.is_none() && directory.has_begun()? {
+            return Err(Failure::Corrupted(format!(
+                "{}: the file 'output' is missing, which says what of --output is good; put it \
+                 back, or begin anew with another --state and --output",
+                directory.folder().display()
+            )));
+        }
         let before = before.unwrap_or_else(|| OutputProgress::none(shards));
         Ok(Self { directory, now: before.clone(), before, said: Instant::now() })
     }

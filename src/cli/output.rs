@@ -51,6 +51,18 @@ fn create_kept(path: &Path, durably: bool) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// Refuses to go on with a file that somebody else has made shorter, or taken away.
+fn refuse_cut(mut file: &File, name: &str) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::writing(name, &error);
+    let (there, written) = (file.metadata().map_err(failed)?, file.stream_position());
+    let problem = match there.nlink() {
+        0 => "was removed",
+        _ if there.len() < written.map_err(failed)? => "was cut",
+        _ => return Ok(()),
+    };
+    Err(Failure::Io(format!("{name}: {problem} while it was written; nothing more is kept")))
+}
+
 /// What messages call it.
 fn name_of(to: &Destination) -> String {
     match to {
@@ -154,6 +166,16 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
 /// Refuses to write among the files of the state directory, or where nothing can be gone on with.
 fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
     let Some(state) = &arguments.state else { return Ok(()) };
+    for input in &arguments.files {
+        let is_stream = std::fs::metadata(input).is_ok_and(|it| !it.is_file() && !it.is_dir());
+        if input.as_os_str() == "-" && identity(Path::new("/dev/stdin")).is_none() || is_stream {
+            return Err(Failure::Usage(format!(
+                "{}: can not be read again from where it was left, which is what --state is for; \
+                 give it as a regular file",
+                input.display()
+            )));
+        }
+    }
     let late = arguments.late.as_ref().map(|late| ("--late", late));
     for (flag, to) in [("--output", &arguments.output)].into_iter().chain(late) {
         let Some(path) = to.file() else {
@@ -249,7 +271,10 @@ impl Outputs {
         if let Some(late) = late.as_mut().filter(|_| late_bytes == 0) {
             late.header(header).map_err(|error| Failure::writing(&late_name, &error))?;
         }
-        Ok(Self { results, results_name, late, late_name, kept: Some(files) })
+        let mut outputs = Self { results, results_name, late, late_name, kept: Some(files) };
+        // Before anything is logged: where this is missing later, it was taken away.
+        outputs.keep(true)?;
+        Ok(outputs)
     }
 
     /// Says how far kept files have come, when it is time to or `now`. Says whether it did.
@@ -267,6 +292,10 @@ impl Outputs {
             for (file, name) in [(&*results, &self.results_name)].into_iter().chain(late) {
                 file.sync_data().map_err(|error| Failure::writing(name, &error))?;
             }
+        }
+        let all = late.as_ref().map(|file| (file, &self.late_name));
+        for (file, name) in [(&*results, &self.results_name)].into_iter().chain(all) {
+            refuse_cut(file, name)?;
         }
         let late = late.as_mut().map(|file| at(file, &self.late_name)).transpose()?;
         kept.say(at(results, &self.results_name)?, late.unwrap_or(0))?;

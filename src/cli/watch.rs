@@ -50,6 +50,8 @@ pub(crate) struct Watch {
     stats: Option<Duration>,
     looked: Instant,
     said: Instant,
+    /// Records that earlier runs read.
+    before: u64,
     said_of: Metrics,
     stall: Stall,
     /// What is to be said beside late records.
@@ -57,7 +59,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(arguments: &Agg) -> Self {
+    pub(crate) fn new(arguments: &Agg, before: Metrics) -> Self {
         let sizes = arguments.files.iter().map(|path| std::fs::metadata(path).ok());
         let total: Option<u64> =
             sizes.map(|size| size.filter(std::fs::Metadata::is_file).map(|size| size.len())).sum();
@@ -78,7 +80,8 @@ impl Watch {
             stats: arguments.stats.map(Duration::from),
             looked: now,
             said: now,
-            said_of: Metrics::default(),
+            before: before.records_in(),
+            said_of: before,
             stall: Stall::new(now),
             late_advice: late_advice(arguments),
         }
@@ -129,7 +132,7 @@ impl Watch {
             metrics.late(),
             metrics.filtered(),
             metrics.malformed(),
-            metrics.records_in() as f64 / seconds,
+            (metrics.records_in() - self.before) as f64 / seconds,
         ));
         if metrics.left_out() > 0 {
             super::say(&format!(

@@ -230,14 +230,8 @@ where
             meter: board.shard(index),
             latency: board.latency_writer(index),
         };
-        cores.push(Core {
-            intakes: Vec::new(),
-            shard: Shard::new(parts, journals.next())?,
-            shard_meter: board.shard(index),
-            locals: Vec::new(),
-            clock,
-            stop: stop.clone(),
-        });
+        let shard = Shard::new(parts, journals.next())?;
+        cores.push(Core::new(shard, board.shard(index), clock, stop.clone()));
     }
     let (extras, frame_words) = (extras_of(&aggregate), lane.frame_words);
     let routing = Routing { partition: 0, hasher, extras, frame_words };

@@ -31,8 +31,23 @@ pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::
     pub(super) shard_meter: Arc<ShardMeter>,
     /// The lanes from the core's sources to its own shard.
     pub(super) locals: Vec<LocalRing<u64>>,
+    /// Whether a task had no room the last time that it was stepped.
+    pub(super) blocked: bool,
     pub(super) clock: SystemClock,
     pub(super) stop: StopSignal,
+}
+
+impl<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> Core<S, P, A, R> {
+    /// A core without sources.
+    pub(super) fn new(
+        shard: Shard<P::Out, A, R>,
+        shard_meter: Arc<ShardMeter>,
+        clock: SystemClock,
+        stop: StopSignal,
+    ) -> Self {
+        let (intakes, locals) = (Vec::new(), Vec::new());
+        Self { intakes, shard, shard_meter, locals, blocked: false, clock, stop }
+    }
 }
 
 impl<S, P, A, R> CoreDuty for Core<S, P, A, R>
@@ -48,8 +63,12 @@ where
 
     fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError> {
         let before = self.clock.now();
-        // Between two steps a thread only sleeps.
-        self.shard_meter.idle_nanos.add(before.since(*last));
+        // Between two steps a thread only sleeps: for want of work, or of room.
+        let slept = match self.blocked {
+            true => &self.shard_meter.blocked_nanos,
+            false => &self.shard_meter.idle_nanos,
+        };
+        slept.add(before.since(*last));
         let progress = match self.intakes.get_mut(task) {
             Some((intake, _)) => {
                 let local = self.locals.get_mut(task);
@@ -59,6 +78,7 @@ where
         };
         let now = self.clock.now();
         let spent = now.since(before);
+        self.blocked = (self.blocked && task > 0) || progress == Progress::Blocked;
         *last = now;
         match self.intakes.get(task) {
             Some((_, meter)) => match progress {

@@ -86,6 +86,7 @@ fn look_through(
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
     drop_beyond(files, &end)?;
     if guarantee == Guarantee::Disk {
+        directory.make_durable(shard)?;
         make_durable(files, &end)?;
     }
     let segment = SegmentName { shard, number: 0 };

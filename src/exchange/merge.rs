@@ -77,6 +77,11 @@ impl WatermarkMerge {
         self.lanes[lane].watermark
     }
 
+    /// The highest watermark that any lane came to.
+    pub fn highest(&self) -> Watermark {
+        self.lanes.iter().map(|lane| lane.watermark).max().unwrap_or(Watermark::START)
+    }
+
     /// Whether no lane will bring anything more.
     pub fn is_done(&self) -> bool {
         (0..self.lanes.len()).all(|lane| self.is_lane_done(lane))

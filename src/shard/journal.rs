@@ -14,8 +14,8 @@ use super::snapshots::{Snapshots, Written};
 use crate::cpu::Bell;
 use crate::frame::{Frame, FrameHeader, FrameKind};
 use crate::log::{
-    EntrySequence, LogEnd, LogFiles, LogReader, LogSegment, LogWriter, SegmentName, WriterStart,
-    make_ready,
+    Backing, EntrySequence, LogEnd, LogFiles, LogReader, LogSegment, LogWriter, SegmentName,
+    WriterStart, make_ready,
 };
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
@@ -159,6 +159,30 @@ impl Journal {
         let begins_run = self.epoch.replace(entry.epoch) != Some(entry.epoch);
         let lane = usize::from(entry.frame.header().partition);
         Ok(Some(Replayed { lane, frame: entry.frame, begins_run }))
+    }
+
+    /// What earlier runs took has been taken again, and `taken` has come out of it.
+    ///
+    /// # Errors
+    /// When more had come out of it before: then the log has lost its end.
+    pub(super) fn end_replay(&self, taken: OutputCounts) -> Result<(), ShardError> {
+        let shard = self.shard();
+        let failed = |error| ShardError::State { shard, error };
+        let Some(output) = self.parts.directory.output_progress().map_err(failed)? else {
+            return Ok(());
+        };
+        let of = |counts: &[u64]| counts.get(shard.index()).copied().unwrap_or(0);
+        let out = OutputCounts { results: of(&output.results), late: of(&output.late) };
+        if out.are_within(taken) {
+            return Ok(());
+        }
+        let path = self.parts.files.path_of(self.parts.first_segment());
+        let problem = format!(
+            "the log before it has lost its end: {} results and {} late records come out of it, \
+             and {} and {} are in the output",
+            taken.results, taken.late, out.results, out.late
+        );
+        Err(failed(StateError::Damaged { path, problem }))
     }
 
     /// Whether what earlier runs took is still being taken.

@@ -3,9 +3,10 @@
 //!
 //! A record is *held out* when its time is more than `bound` past the highest time so far. It is
 //! confirmed once `confirmations` further records of its partition have times no more than
-//! `bound` before its own; then it and those that confirmed it are admitted. A real gap in the
-//! data confirms itself that way. What is still unconfirmed at the end of the input or at a stop,
-//! or pushed out by too many others, is a dead letter.
+//! `bound` before its own; then it is admitted, with all that is no jump any more. One that
+//! confirmed it is not believed for that: it may be further ahead still. A real gap in the data
+//! confirms itself that way. What is still unconfirmed at the end of the input or at a stop, or
+//! pushed out by too many others, is a dead letter.
 
 use crate::time::Span;
 use std::collections::VecDeque;
@@ -107,16 +108,21 @@ impl JumpGate {
         }
     }
 
-    /// Takes out the confirmed record, those that confirmed it, and those that are no jump once
-    /// these are admitted.
+    /// Takes out the confirmed record and those that are no jump once it is admitted.
     fn admit(&mut self, first: usize) -> VecDeque<Held> {
-        let bound = self.rule.bound.as_nanos();
-        let floor = self.held[first].nanos.saturating_sub(bound);
-        let witnesses = self.held.iter().skip(first).filter(|held| held.nanos >= floor);
-        let max = witnesses.map(|held| held.nanos).max().unwrap_or(floor);
-        let limit = max.saturating_add(bound);
-        let (admitted, held) = self.held.drain(..).partition(|held| held.nanos <= limit);
-        self.held = held;
+        let Self { rule, held } = self;
+        let mut max = held[first].nanos;
+        let limit = loop {
+            let limit = max.saturating_add(rule.bound.as_nanos());
+            let is_believed =
+                |held: &&Held| held.nanos <= limit || held.confirmed >= rule.confirmations;
+            match held.iter().filter(is_believed).map(|held| held.nanos).max() {
+                Some(higher) if higher > max => max = higher,
+                _ => break limit,
+            }
+        };
+        let (admitted, left) = held.drain(..).partition(|held| held.nanos <= limit);
+        self.held = left;
         admitted
     }
 
@@ -167,8 +173,22 @@ mod tests {
 
     #[test]
     fn sparse_data_beyond_the_bound_confirm_each_other() {
-        let times = [1, 2, 3, 4, 1_000, 2_000, 3_000, 4_000, 4_001];
-        assert_eq!(run(10, &times), (times.to_vec(), vec![]));
+        let times: Vec<i64> = (1..50).map(|n| n * 1_000).collect();
+        let (admitted, dead) = run(10, &times);
+        // Nothing comes that could confirm the last ones.
+        assert_eq!((&admitted[..], &dead[..]), times.split_at(46));
+    }
+
+    #[test]
+    fn a_broken_clock_confirms_others_and_is_not_believed_for_that() {
+        let far = 99_999;
+        let before = [1_000, far, 1_001, 1_002, 1_003];
+        assert_eq!(run(10, &before), (vec![1_000, 1_001, 1_002, 1_003], vec![far]));
+        let last = [1_000, 1_001, 1_002, far, 1_003];
+        assert_eq!(run(10, &last), (vec![1_000, 1_001, 1_002, 1_003], vec![far]));
+        let in_a_gap = [1, 2, 3, 4, 1_000, far, 1_001, 1_002, 1_003];
+        let admitted = vec![1, 2, 3, 4, 1_000, 1_001, 1_002, 1_003];
+        assert_eq!(run(10, &in_a_gap), (admitted, vec![far]));
     }
 
     #[test]

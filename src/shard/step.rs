@@ -263,6 +263,7 @@ where
         for _ in 0..FRAMES_PER_LANE_STEP {
             let Some(journal) = &mut self.journal else { break };
             let Some(Replayed { lane, frame, begins_run }) = journal.replay()? else {
+                journal.end_replay(self.parts.sink.taken())?;
                 self.parts.merge.begin_run();
                 break;
             };
@@ -334,8 +335,9 @@ where
     fn advance(&mut self, watermark: Watermark, stamp: u64) {
         self.parts.meter.watermark.set(watermark.to_raw());
         self.unlocked = (stamp != 0).then_some(MonotonicNanos(stamp));
-        match watermark == Watermark::END && self.interrupted {
-            true => self.parts.store.interrupt(),
+        match watermark == Watermark::END {
+            true if self.interrupted => self.parts.store.interrupt(),
+            true => self.parts.store.end_of_input(self.parts.merge.highest()),
             false => self.parts.store.advance(watermark),
         }
     }

@@ -219,12 +219,11 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     }
 
     fn confirmed(&self) -> OutputCounts {
-        let (taken, confirmed) =
-            (ResultSink::<S, A>::taken(self), self.understanding.confirmed.get());
-        match self.producer.is_abandoned() {
-            true => taken,
-            false if self.keep_late => confirmed,
-            false => OutputCounts { late: taken.late, ..confirmed },
+        // A reader that has gone has confirmed no more than it said.
+        let confirmed = self.understanding.confirmed.get();
+        match self.keep_late {
+            true => confirmed,
+            false => OutputCounts { late: ResultSink::<S, A>::taken(self).late, ..confirmed },
         }
     }
 

@@ -150,7 +150,7 @@ pub enum SourceError {
     #[error(
         "{name}: there is more now, but an earlier run with this state has read it to its end, and \
          closed all windows for that; to read all of it, begin anew with another state directory; \
-         to wait for more instead of ending, have it followed"
+         to wait for more instead of ending, it has to be followed from the first run on"
     )]
     Ended {
         /// The source.

@@ -108,6 +108,7 @@ impl StateDirectory {
         pipeline.extend(described);
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
+        refuse_other(&folder)?;
         let lock = lock(&folder)?;
         let identity = match read(&folder.join("manifest"))? {
             Some(bytes) => {
@@ -198,6 +199,38 @@ impl StateDirectory {
         StateError::Damaged { path, problem: NotSaved.to_string() }
     }
 
+    /// What an earlier run has written here without syncing it is on the disk once this has
+    /// returned: a shard's snapshot, how far the output is, and the names of all files.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn make_durable(&self, shard: ShardIndex) -> Result<(), StateError> {
+        for path in [snapshot::path_of(&self.folder, shard), self.folder.join("output")] {
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StateError::io(path.display().to_string(), "sync")(error));
+                }
+                _ => {}
+            }
+        }
+        sync_folder(&self.folder)
+    }
+
+    /// Whether a shard has a log or a snapshot.
+    ///
+    /// # Errors
+    /// When the directory can not be listed.
+    pub fn has_begun(&self) -> Result<bool, StateError> {
+        let listed = || StateError::io(self.folder.display().to_string(), "list");
+        for entry in fs::read_dir(&self.folder).map_err(listed())? {
+            let name = entry.map_err(listed())?.file_name();
+            if name.to_str().is_some_and(|it| it.ends_with(".log") || it.ends_with(".snapshot")) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Begins to write a snapshot.
     ///
     /// # Errors
@@ -253,20 +286,28 @@ fn lock(folder: &Path) -> Result<File, StateError> {
     Ok(file)
 }
 
+/// Refuses a folder of other things, before anything is written there.
+fn refuse_other(folder: &Path) -> Result<(), StateError> {
+    let path = folder.display().to_string();
+    let listed = || StateError::io(path.clone(), "list");
+    let mut other = None;
+    for entry in fs::read_dir(folder).map_err(listed())? {
+        let name = entry.map_err(listed())?.file_name();
+        match name.to_str() {
+            Some("manifest") => return Ok(()),
+            Some("lock" | "manifest.new") => {}
+            _ => other = Some(name.display().to_string()),
+        }
+    }
+    match other {
+        Some(name) => Err(StateError::NotState { path, name }),
+        None => Ok(()),
+    }
+}
+
 /// Makes a new state directory of one that holds none.
 fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<LogIdentity, StateError> {
     let path = folder.display().to_string();
-    let entries = fs::read_dir(folder).map_err(StateError::io(path.clone(), "list"))?;
-    for entry in entries {
-        let name = entry.map_err(StateError::io(path.clone(), "list"))?.file_name();
-        if name != "lock" && name != "manifest.new" {
-            let problem = format!(
-                "the directory holds '{}' and no manifest, so it is no state directory",
-                name.display()
-            );
-            return Err(StateError::Damaged { path, problem });
-        }
-    }
     let now = std::time::SystemTime::now();
     let identity = LogIdentity(ahash::RandomState::new().hash_one((now, std::process::id())));
     replace(folder, "manifest", Manifest { identity, pipeline }.render().as_bytes(), true)?;
@@ -344,6 +385,7 @@ mod tests {
         fs::write(folder.path().join("thesis.txt"), "dear").unwrap();
         let error = open(folder.path(), "1h").unwrap_err().to_string();
         assert!(error.contains("holds 'thesis.txt' and no manifest"), "{error}");
+        assert!(!folder.path().join("lock").exists());
         assert!(!folder.path().join("manifest").exists());
         assert_eq!(StateDirectory::described(folder.path(), "window").unwrap(), None);
     }

@@ -31,6 +31,17 @@ pub enum StateError {
         /// The last format that this program knows.
         known: u32,
     },
+    /// The folder holds other things.
+    #[error(
+        "{path}: holds '{name}' and no manifest, so it is no state directory; name a new folder, \
+         or one that is empty"
+    )]
+    NotState {
+        /// The folder.
+        path: String,
+        /// Something that lies there.
+        name: String,
+    },
     /// Another pipeline's.
     #[error(
         "{path}: written by another pipeline: its {what} was {was} and is {is} now; go on with \

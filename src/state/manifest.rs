@@ -46,6 +46,9 @@ impl Manifest {
         let mut lines = text.lines().map(|line| line.split_once('\t').unwrap_or((line, "")));
         let title = lines.next().filter(|(word, _)| *word == TITLE);
         let (_, found) = title.ok_or_else(|| damaged("not the manifest of a state directory"))?;
+        if found.is_empty() || !found.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(damaged("it does not say its format"));
+        }
         if found != FORMAT.to_string() {
             let (path, found) = (path.to_owned(), found.to_owned());
             return Err(StateError::Version { path, found, known: FORMAT });

@@ -13,6 +13,7 @@ use super::rows::{Observer, RowPlan};
 use super::timestamp::{TimeUnit, TimestampReader};
 use crate::limits;
 use crate::source::SourceError;
+use crate::time::{EventTime, Span};
 use std::time::{Duration, Instant};
 
 /// How long an input may be silent before a person is told why nothing happens.
@@ -121,6 +122,27 @@ struct TimesSeen {
     /// The first that another unit would mend.
     mistake: Option<Malformed>,
     guesses: Guesses,
+    resolution: Resolution,
+}
+
+/// How fine times are: the coarsest that hits all of them, and a millisecond at most.
+#[derive(Clone, Copy, Debug)]
+struct Resolution(Span);
+
+impl Default for Resolution {
+    fn default() -> Self {
+        Self(Span::from_millis(1))
+    }
+}
+
+impl Resolution {
+    fn note(&mut self, time: EventTime) {
+        let hits = |span: Span| time.as_nanos() % span.as_nanos() == 0;
+        while !hits(self.0) {
+            self.0 =
+                if hits(Span::from_micros(1)) { Span::from_micros(1) } else { Span::from_nanos(1) };
+        }
+    }
 }
 
 /// That no time of an input's first records can be read.
@@ -139,6 +161,8 @@ pub(crate) struct FirstLook {
     pub(crate) seen: Vec<Seen>,
     /// There are values for times, and none could be read.
     pub(crate) no_times: Option<NoTimes>,
+    /// How fine the times are.
+    pub(crate) resolution: Span,
     pub(crate) records: usize,
     /// Records that could not be read.
     pub(crate) refused: usize,
@@ -218,6 +242,7 @@ pub(crate) fn look<R: Records>(
     let missing = (0..wanted.rows.slots.len()).filter(|slot| !ahead.has_seen(*slot)).collect();
     Ok(FirstLook {
         seen,
+        resolution: times.resolution.0,
         no_times: times.none_readable(wanted.reader.unit()),
         records: found,
         refused,
@@ -239,12 +264,17 @@ impl TimesSeen {
         cell: Option<&[u8]>,
         place: impl Fn(usize) -> Place,
     ) -> bool {
-        let Some(cell) = cell.filter(|cell| !self.readable && !cell.is_empty()) else {
+        let Some(cell) = cell.filter(|cell| !cell.is_empty()) else {
             return false;
         };
-        let Err(error) = wanted.reader.read(cell) else {
-            self.readable = true;
-            return false;
+        let error = match wanted.reader.read(cell) {
+            Ok(time) => {
+                self.readable = true;
+                self.resolution.note(time);
+                return false;
+            }
+            Err(_) if self.readable => return false,
+            Err(error) => error,
         };
         let slot = wanted.rows.time;
         let fault = Fault::Cell { slot, fault: CellFault::Time(error) };
@@ -262,7 +292,7 @@ impl TimesSeen {
     }
 
     fn none_readable(self, unit: Option<TimeUnit>) -> Option<NoTimes> {
-        let Self { readable: false, first, mistake, guesses } = self else { return None };
+        let Self { readable: false, first, mistake, guesses, .. } = self else { return None };
         let column = |first| NoTimes::Column(first, guesses.mend(unit));
         mistake.map(NoTimes::Unit).or_else(|| first.map(column))
     }

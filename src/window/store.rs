@@ -234,6 +234,8 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     horizon: i64,
     /// Why windows fire that the watermark itself did not close.
     ending: Option<Reason>,
+    /// Windows that end by then are on time all the same.
+    on_time_until: i64,
     phase: Phase,
     windows_fired: u64,
     row: PhantomData<fn(&Row)>,
@@ -266,6 +268,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             fired: WindowIndex::NONE,
             horizon: i64::MIN,
             ending: None,
+            on_time_until: i64::MIN,
             phase: Phase::Quiet,
             windows_fired: 0,
             row: PhantomData,
@@ -469,6 +472,13 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.raise(merged.horizon(self.tick));
     }
 
+    /// All open windows are due: the input has ended, and `highest` is the highest watermark that
+    /// any of its partitions came to. Up to that windows are on time, whichever of them ended last.
+    pub fn end_of_input(&mut self, highest: Watermark) {
+        self.on_time_until = highest.horizon(self.tick);
+        self.advance(Watermark::END);
+    }
+
     /// All open windows are due, as interrupted.
     pub fn interrupt(&mut self) {
         self.ending = Some(Reason::Interrupted);
@@ -624,8 +634,13 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         mut next: usize,
         emit: &mut impl FnMut(Fired<'_, K, A::Partial>) -> Flow,
     ) -> usize {
-        let reason = self.ending.unwrap_or(Reason::OnTime);
         let bounds = self.spec.window(window);
+        let reason = match self.ending {
+            Some(Reason::EndOfInput) if bounds.end.as_nanos() <= self.on_time_until => {
+                Reason::OnTime
+            }
+            ending => ending.unwrap_or(Reason::OnTime),
+        };
         if !self.spec.is_tumbling() {
             while next < self.sliding.live() {
                 let (key, partial) = self.sliding.result(next, &self.aggregate);
