@@ -471,6 +471,28 @@ fn text_times_are_as_fine_as_they_are_written() {
 }
 
 #[test]
+fn why_windows_come_out_does_not_depend_on_which_input_ends_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, seconds: std::ops::Range<u32>| {
+        let path = folder.path().join(name);
+        let rows: String = seconds.map(|second| format!("{second}\n")).collect();
+        std::fs::write(&path, format!("t\n{rows}")).unwrap();
+        path.display().to_string()
+    };
+    let (early, late) = (write("early.csv", 0..20_000), write("late.csv", 20_000..40_000));
+    for (one, other) in [(&early, &late), (&late, &early)] {
+        for shards in ["1", "2"] {
+            let flags = ["--time", "t", "--time-unit", "s", "--window", "10s", "--agg", "count"];
+            let more = ["--kind", "--out-of-order", "25s", "--shards", shards];
+            let out = answer(&[&["agg", one, other], &flags[..], &more[..]].concat(), "");
+            // The highest watermark is 39974: two windows end after it, and one is cut by it.
+            assert_eq!(out.matches("end_of_input").count(), 3, "{one} {other} {shards}");
+            assert_eq!(out.matches("on_time").count(), 3_997, "{one} {other} {shards}");
+        }
+    }
+}
+
+#[test]
 fn a_type_of_numbers_for_a_key_is_refused() {
     let base = ["agg", "-", "--time", "t", "--window", "1s", "--key", "k", "--type", "k=i64"];
     let input = b"t,k\n2024-01-01 00:00:00,7\n";

@@ -107,7 +107,7 @@ fn segments_that_are_made_before_they_are_needed_are_written_first_and_pass_for_
     let folder = tempfile::tempdir().unwrap();
     let backing = Arc::new(PlainFiles::new(folder.path()));
     let first = start(0, 0, Guarantee::Process);
-    let ready = make_ready(&*backing, first.segment, 130 << 20).unwrap();
+    let ready = make_ready(&*backing, (first.segment, Guarantee::Disk), 130 << 20).unwrap();
     assert_eq!(ready.len(), 3);
     let mut writer = LogWriter::begin(Arc::clone(&backing), first, [], ready).unwrap();
     // More than one of them holds, and less than two.

@@ -5,7 +5,7 @@ use super::error::LogError;
 use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
 use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
-use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
+use crate::limits::{FRAME_BYTES_MAX, SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
 use crate::time::Watermark;
 use std::collections::VecDeque;
 use std::fmt;
@@ -227,24 +227,42 @@ impl<B: Backing> LogWriter<B> {
 }
 
 /// Makes segments of full length before they are needed, the first of them `first`, with room for
-/// so many bytes at least. One that is never written into holds nothing, and is passed over.
+/// so many bytes at least. One that is never written into holds nothing, and is passed over. Those
+/// that are to be synced are filled with zeros and synced once: space that was allocated and never
+/// written costs a journal's commit at each sync.
 ///
 /// # Errors
 /// When the system says no.
 pub fn make_ready<B: Backing>(
     backing: &B,
-    first: SegmentName,
+    (first, guarantee): (SegmentName, Guarantee),
     bytes: u64,
 ) -> Result<VecDeque<(SegmentName, B::Segment)>, LogError> {
     let mut name = first;
     let mut make = |_| {
         let path = backing.path_of(name);
         let segment = backing.create(name, SEGMENT_BYTES_MAX as u64);
-        let made = (name, segment.map_err(LogError::io(path, "make a log segment"))?);
+        let filled = segment.and_then(|mut segment| {
+            if guarantee == Guarantee::Disk {
+                fill(&mut segment)?;
+            }
+            Ok(segment)
+        });
+        let made = (name, filled.map_err(LogError::io(path, "make a log segment"))?);
         name = name.next();
         Ok(made)
     };
     (0..bytes.div_ceil(SEGMENT_BYTES_MAX as u64)).map(&mut make).collect()
+}
+
+fn fill(segment: &mut impl Segment) -> std::io::Result<()> {
+    let zeros = vec![0; FRAME_BYTES_MAX / 8];
+    let pieces = (0..segment.bytes()).step_by(FRAME_BYTES_MAX);
+    for at in pieces {
+        let words = (segment.bytes() - at).min(FRAME_BYTES_MAX as u64) / 8;
+        segment.write(at, [&zeros[..words as usize], &[]])?;
+    }
+    segment.syncer().sync()
 }
 
 /// Makes a segment and writes its header.

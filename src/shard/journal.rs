@@ -111,7 +111,8 @@ impl Journal {
         let snapshots =
             Snapshots::new(shard, (parts.directory.snapshot_every(), parts.logged, last));
         let epoch = parts.snapshot.as_ref().map(|snapshot| snapshot.epoch);
-        let ready = make_ready(&*parts.files, parts.first_segment(), parts.directory.log_ready())?;
+        let first = (parts.first_segment(), parts.start.guarantee);
+        let ready = make_ready(&*parts.files, first, parts.directory.log_ready())?;
         let next = parts.end.next;
         let commits = match parts.directory.durability() {
             Durability::Process => None,
