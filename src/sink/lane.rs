@@ -38,7 +38,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    const fn at(counts: OutputCounts) -> Self {
+    fn at(counts: OutputCounts) -> Self {
         let OutputCounts { results, late } = counts;
         Self { results: AtomicU64::new(results), late: AtomicU64::new(late) }
     }
