@@ -201,6 +201,28 @@ fn state_that_is_anothers_or_damaged_is_refused() {
 }
 
 #[test]
+fn a_run_that_is_killed_before_its_first_result_is_gone_on_with() {
+    let scratch = Scratch::new();
+    let whole = scratch.run(&["--output", "whole.jsonl"]);
+    assert!(whole.status.success(), "{}", errors(&whole));
+    let kept = ["--state", "state", "--output", "out.jsonl"];
+    // As soon as there is a log, which is before anything is said of the output.
+    let mut waiting = scratch.start(&[&kept[..], &["--follow"]].concat());
+    let log = scratch.path("state").join("s001-0000000000000000.log");
+    for _ in 0..3_000 {
+        if log.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    waiting.kill().expect("it can be killed");
+    waiting.wait().expect("it ends");
+    let rest = scratch.run(&kept);
+    assert!(rest.status.success(), "{}", errors(&rest));
+    assert_eq!(bag(&scratch.path("out.jsonl")), bag(&scratch.path("whole.jsonl")));
+}
+
+#[test]
 fn state_that_holds_less_than_its_output_is_refused() {
     let scratch = Scratch::new();
     // Without its end, less would come out of the log than is in the output.

@@ -216,6 +216,10 @@ pub(crate) struct Agg {
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
     /// with by the same command, and --output FILE ends as if it had never stopped.
+    ///
+    /// Inputs are regular files then, and are known again by the last 4 KiB before the place where
+    /// they were left: what stands before may not change. Another --output or --late, another
+    /// filter, other columns or windows are refused; --durability and --snapshot-every may change.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 

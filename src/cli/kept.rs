@@ -33,7 +33,12 @@ impl Kept {
                 directory.folder().display()
             )));
         }
+        let is_first = before.is_none();
         let before = before.unwrap_or_else(|| OutputProgress::none(shards));
+        if is_first {
+            // Before anything is logged: where this is missing later, it was taken away.
+            directory.set_output_progress(&before)?;
+        }
         Ok(Self { directory, now: before.clone(), before, said: Instant::now() })
     }
 

@@ -271,10 +271,7 @@ impl Outputs {
         if let Some(late) = late.as_mut().filter(|_| late_bytes == 0) {
             late.header(header).map_err(|error| Failure::writing(&late_name, &error))?;
         }
-        let mut outputs = Self { results, results_name, late, late_name, kept: Some(files) };
-        // Before anything is logged: where this is missing later, it was taken away.
-        outputs.keep(true)?;
-        Ok(outputs)
+        Ok(Self { results, results_name, late, late_name, kept: Some(files) })
     }
 
     /// Says how far kept files have come, when it is time to or `now`. Says whether it did.

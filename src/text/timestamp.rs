@@ -100,13 +100,20 @@ impl ParseTimeError {
             (Self::NotACount(_), _) => TimestampReader::new(None)
                 .read(text)
                 .ok()
-                .map(|_| "leave --time-unit away: a date with a time of day needs none".to_owned()),
+                .map(|_| "leave --time-unit away: a date with a time of day needs none".to_owned())
+                .or_else(|| has_exponent(text).then(|| "write it without an exponent".to_owned())),
             (Self::OutOfRange, Some((name, stamp))) => {
                 Some(format!("say --time-unit {name} instead if it is {stamp}"))
             }
             _ => None,
         }
     }
+}
+
+/// Whether a text is a number that is written with an exponent.
+fn has_exponent(text: &[u8]) -> bool {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    number.is_some_and(f64::is_finite) && text.iter().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
 /// Times that most data are of, in nanoseconds: from 1990 to 2100. A count in a wrong unit is a

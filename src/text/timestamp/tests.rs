@@ -171,3 +171,11 @@ fn a_count_in_the_wrong_unit_is_likelier_in_another() {
         assert_eq!(found, likelier_unit, "{count} {unit}");
     }
 }
+
+#[test]
+fn a_number_with_an_exponent_is_told_to_be_written_without() {
+    let mend = |text: &[u8]| ParseTimeError::NotACount(TimeUnit::Seconds).mend(text);
+    assert_eq!(mend(b"1.7040672e9").as_deref(), Some("write it without an exponent"));
+    assert_eq!(mend(b"inf"), None);
+    assert_eq!(mend(b"seven"), None);
+}
