@@ -253,3 +253,31 @@ fn state_that_holds_less_than_its_output_is_refused() {
     assert!(errors(&unsaid).contains("the file 'output' is missing"), "{}", errors(&unsaid));
     assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
 }
+
+#[test]
+fn an_output_that_somebody_cuts_ends_the_run() {
+    let scratch = Scratch::new();
+    let mut waiting = scratch.start(&[&KEPT[..], &["--follow"]].concat());
+    let output = scratch.path("out.csv");
+    for _ in 0..3_000 {
+        if fs::metadata(&output).is_ok_and(|it| it.len() > 100_000) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    fs::OpenOptions::new().write(true).open(&output).unwrap().set_len(10).unwrap();
+    for _ in 0..3_000 {
+        if waiting.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = waiting.kill();
+    let ended = waiting.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{}", errors(&ended));
+    assert!(
+        errors(&ended).contains("out.csv: was cut or written to by another"),
+        "{}",
+        errors(&ended)
+    );
+}

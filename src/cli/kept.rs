@@ -2,9 +2,12 @@
 //! for good, and what comes beyond that.
 
 use super::exit::Failure;
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidewheel::record::ShardIndex;
@@ -86,26 +89,93 @@ fn is_new(next: &mut u64, sequence: u64) -> bool {
     new
 }
 
-/// Opens a file of which `bytes` are good, and forgets what lies beyond.
-pub(crate) fn open_at(path: &Path, bytes: u64) -> Result<File, Failure> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::Corrupted(format!(
-            "{}: is gone, and earlier runs had brought out {bytes} bytes of it; put the file back \
-             as it was, or begin anew with another --state and --output",
-            path.display()
-        )),
-        _ => Failure::Io(format!("{}: {error}", path.display())),
-    };
-    let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-    let length = file.metadata().map_err(failed)?.len();
-    if length < bytes {
-        return Err(Failure::Corrupted(format!(
-            "{}: {length} bytes are there, and earlier runs had brought out {bytes}; put the file \
-             back as it was, or begin anew with another --state and --output",
-            path.display()
-        )));
+/// A file of results or late records that the next run goes on with. It is appended to, and what is
+/// written is counted: where somebody else cuts it meanwhile, or writes there, the count is not its
+/// length any more.
+pub(crate) struct KeptFile {
+    name: String,
+    file: File,
+    bytes: Rc<Cell<u64>>,
+}
+
+/// Writes to a kept file.
+struct Appending {
+    file: File,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Write for Appending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes.set(self.bytes.get() + written as u64);
+        Ok(written)
     }
-    file.set_len(bytes).map_err(failed)?;
-    file.seek(SeekFrom::Start(bytes)).map_err(failed)?;
-    Ok(file)
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl KeptFile {
+    /// A file that was just made, and is empty. Its name is there for good where a loss of power is
+    /// to be survived.
+    pub(crate) fn begin(path: &Path, durably: bool) -> Result<Self, Failure> {
+        if durably {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|it| it.sync_all());
+            synced.map_err(failed(path))?;
+        }
+        Self::go_on(path, 0)
+    }
+
+    /// A file of which `bytes` are good; what lies beyond is forgotten.
+    pub(crate) fn go_on(path: &Path, bytes: u64) -> Result<Self, Failure> {
+        let file = OpenOptions::new().append(true).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Failure::Corrupted(format!(
+                "{}: is gone, and earlier runs had brought out {bytes} bytes of it; put the file \
+                 back as it was, or begin anew with another --state and --output",
+                path.display()
+            )),
+            _ => failed(path)(error),
+        })?;
+        let length = file.metadata().map_err(failed(path))?.len();
+        if length < bytes {
+            return Err(Failure::Corrupted(format!(
+                "{}: {length} bytes are there, and earlier runs had brought out {bytes}; put the \
+                 file back as it was, or begin anew with another --state and --output",
+                path.display()
+            )));
+        }
+        file.set_len(bytes).map_err(failed(path))?;
+        Ok(Self { name: path.display().to_string(), file, bytes: Rc::new(Cell::new(bytes)) })
+    }
+
+    pub(crate) fn writer(&self) -> Result<Box<dyn Write>, Failure> {
+        let file = self.file.try_clone().map_err(failed(Path::new(&self.name)))?;
+        Ok(Box::new(Appending { file, bytes: Rc::clone(&self.bytes) }))
+    }
+
+    /// How long the file is, all of which this run or an earlier one has written; on the disk if
+    /// `durably`.
+    pub(crate) fn length(&self, durably: bool) -> Result<u64, Failure> {
+        let failed = failed(Path::new(&self.name));
+        let there = match durably {
+            true => self.file.sync_data().and_then(|()| self.file.metadata()),
+            false => self.file.metadata(),
+        };
+        let there = there.map_err(failed)?;
+        let problem = match there.nlink() {
+            0 => "was removed",
+            _ if there.len() != self.bytes.get() => "was cut or written to by another",
+            _ => return Ok(self.bytes.get()),
+        };
+        Err(Failure::Io(format!(
+            "{}: {problem} while it was written; nothing more is kept",
+            self.name
+        )))
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Io(format!("{}: {error}", path.display()))
 }

@@ -2,9 +2,9 @@
 
 use super::args::{Agg, Destination};
 use super::exit::{Failure, STANDARD_OUTPUT};
-use super::kept::{Kept, open_at};
+use super::kept::{Kept, KeptFile};
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use tidewheel::record::ColumnRow;
@@ -24,8 +24,8 @@ pub(crate) struct Outputs {
 /// What is kept of the files that are written, and the files, to ask how long they are.
 struct KeptFiles {
     kept: Kept,
-    results: File,
-    late: Option<File>,
+    results: KeptFile,
+    late: Option<KeptFile>,
 }
 
 fn create(path: &std::path::Path) -> Result<File, Failure> {
@@ -38,29 +38,6 @@ fn create(path: &std::path::Path) -> Result<File, Failure> {
         };
         Failure::Io(format!("{}: {error}{mend}", path.display()))
     })
-}
-
-/// Makes a file; its name is there for good where a loss of power is to be survived.
-fn create_kept(path: &Path, durably: bool) -> Result<File, Failure> {
-    let file = create(path)?;
-    if durably {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let synced = File::open(folder.unwrap_or(Path::new("."))).and_then(|it| it.sync_all());
-        synced.map_err(|error| Failure::Io(format!("{}: {error}", path.display())))?;
-    }
-    Ok(file)
-}
-
-/// Refuses to go on with a file that somebody else has made shorter, or taken away.
-fn refuse_cut(mut file: &File, name: &str) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::writing(name, &error);
-    let (there, written) = (file.metadata().map_err(failed)?, file.stream_position());
-    let problem = match there.nlink() {
-        0 => "was removed",
-        _ if there.len() < written.map_err(failed)? => "was cut",
-        _ => return Ok(()),
-    };
-    Err(Failure::Io(format!("{name}: {problem} while it was written; nothing more is kept")))
 }
 
 /// What messages call it.
@@ -247,24 +224,24 @@ impl Outputs {
         let (bytes, late_bytes) = kept.bytes();
         let open = |to: &Destination, bytes| match (to.file(), bytes) {
             (None, _) => unreachable!("only files are kept, and others were refused"),
-            (Some(path), 0) => create_kept(path, kept.survives_loss_of_power()),
-            (Some(path), bytes) => open_at(path, bytes),
+            (Some(path), 0) => {
+                create(path)?;
+                KeptFile::begin(path, kept.survives_loss_of_power())
+            }
+            (Some(path), bytes) => KeptFile::go_on(path, bytes),
         };
         let results_name = name_of(output);
         let late_name = late.as_ref().map(name_of).unwrap_or_default();
-        let clone = |file: &File, name: &str| {
-            file.try_clone().map_err(|error| Failure::writing(name, &error))
-        };
-        let results = open(output, bytes)?;
+        let results_file = open(output, bytes)?;
         if let Some(late) = late {
             refuse_same(arguments, late)?;
         }
-        let late = late.as_ref().map(|to| open(to, late_bytes)).transpose()?;
-        let late_clone = late.as_ref().map(|file| clone(file, &late_name)).transpose()?;
-        let files = KeptFiles { kept, results: clone(&results, &results_name)?, late: late_clone };
-        let boxed = |file: File| Box::new(file) as Box<dyn Write>;
-        let mut late = late.map(|file| LateWriter::new(boxed(file)));
-        let mut results = ResultWriter::new(arguments.result_format(), columns, boxed(results));
+        let late_file = late.as_ref().map(|to| open(to, late_bytes)).transpose()?;
+        let writer = results_file.writer()?;
+        let mut results = ResultWriter::new(arguments.result_format(), columns, writer);
+        let writer = late_file.as_ref().map(KeptFile::writer).transpose()?;
+        let mut late = writer.map(LateWriter::new);
+        let files = KeptFiles { kept, results: results_file, late: late_file };
         if bytes == 0 {
             results.header().map_err(|error| Failure::writing(&results_name, &error))?;
         }
@@ -281,21 +258,9 @@ impl Outputs {
         }
         self.flush()?;
         let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(false) };
-        let at = |file: &mut File, name: &str| {
-            file.stream_position().map_err(|error| Failure::writing(name, &error))
-        };
-        if kept.survives_loss_of_power() {
-            let late = late.as_ref().map(|file| (file, &self.late_name));
-            for (file, name) in [(&*results, &self.results_name)].into_iter().chain(late) {
-                file.sync_data().map_err(|error| Failure::writing(name, &error))?;
-            }
-        }
-        let all = late.as_ref().map(|file| (file, &self.late_name));
-        for (file, name) in [(&*results, &self.results_name)].into_iter().chain(all) {
-            refuse_cut(file, name)?;
-        }
-        let late = late.as_mut().map(|file| at(file, &self.late_name)).transpose()?;
-        kept.say(at(results, &self.results_name)?, late.unwrap_or(0))?;
+        let durably = kept.survives_loss_of_power();
+        let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
+        kept.say(results.length(durably)?, late.unwrap_or(0))?;
         Ok(true)
     }
 
