@@ -350,7 +350,8 @@ where
         if !self.parts.store.is_firing() {
             return Drained::All;
         }
-        if stopping && self.gives_up() {
+        // With a journal the next run would number its results otherwise.
+        if stopping && self.journal.is_none() && self.gives_up() {
             self.parts.meter.left_out.add(self.parts.store.abandon() as u64);
             self.note_close(clock);
             return Drained::All;
