@@ -303,3 +303,37 @@ fn a_source_that_is_not_what_it_was_is_refused() {
     let message = message.downcast_ref::<String>().unwrap();
     assert!(message.contains("is not what an earlier run read"), "{message}");
 }
+
+#[test]
+fn a_sync_that_fails_ends_the_run_and_nothing_leaves_that_it_was_to_cover() {
+    let mut job = job(1, 1, 1_000, 500);
+    // No sync is due before there is nothing else to do.
+    job.durability = Durability::Disk { interval: Span::from_hours(1) };
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let (mut engine, fresh) = job.open(Some(&state));
+    let mut logged = 0;
+    while logged == 0 {
+        assert_eq!(engine.step().unwrap(), Progress::Worked);
+        logged = engine.metrics().shards.iter().map(|shard| shard.results).sum::<u64>();
+    }
+    // The segment can still be synced, and its name no more.
+    std::fs::rename(&state, folder.path().join("elsewhere")).unwrap();
+    let error = loop {
+        match engine.step() {
+            Ok(Progress::Finished) => panic!("it has not been synced"),
+            Ok(_) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("No such file or directory"), "{error}");
+    assert!(fresh.lock().unwrap().is_empty(), "{logged} results were held");
+    let again = engine.step().unwrap_err().to_string();
+    assert!(again.contains("an earlier step of this engine failed"), "{again}");
+    drop(engine);
+    // What was written is there.
+    let (mut expected, mut told) = (Told::new(), Told::new());
+    assert!(job.run(None, usize::MAX, &mut expected));
+    assert!(job.run(Some(&folder.path().join("elsewhere")), usize::MAX, &mut told));
+    assert_eq!(bag(&told), bag(&expected));
+}
