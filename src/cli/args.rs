@@ -285,7 +285,9 @@ pub(crate) struct Agg {
     #[arg(long)]
     pub(crate) kind: bool,
 
-    /// Do not believe a time so far ahead of all others until three more records confirm it.
+    /// Do not believe a time so far ahead of all others until three more records confirm it: that
+    /// come as late or later. What is still unconfirmed at the end is left out, so give it more
+    /// than records are apart.
     #[arg(long, value_name = "SPAN")]
     pub(crate) max_jump: Option<Span>,
 

@@ -9,9 +9,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 use tidewheel::frame::FrameKind;
-use tidewheel::log::{Entry, Guarantee, LogEnd, LogFiles, LogReader, SegmentName};
+use tidewheel::log::{Entry, Guarantee, LogEnd, LogError, LogFiles, LogReader, SegmentName};
 use tidewheel::record::ShardIndex;
-use tidewheel::state::{Snapshot, StateDirectory};
+use tidewheel::state::{Snapshot, StateDirectory, StateError};
 
 /// Runs one of its actions.
 pub(crate) fn run(arguments: &Log) -> Result<(), Failure> {
@@ -92,7 +92,7 @@ impl<'p> Looked<'p> {
     fn reader(&self, shard: ShardIndex) -> Result<LogReader<LogFiles>, Failure> {
         let identity = Some(self.directory.identity());
         let reader = LogReader::open(Arc::clone(&self.files), shard, identity);
-        Ok(reader.map_err(tidewheel::state::StateError::from)?)
+        reader.map_err(failed)
     }
 
     /// Hands over a shard's entries and says where they end.
@@ -102,7 +102,6 @@ impl<'p> Looked<'p> {
         needed: bool,
         mut on_entry: impl FnMut(Entry<'_>) -> Outcome,
     ) -> Result<LogEnd, Failure> {
-        let failed = |error| Failure::from(tidewheel::state::StateError::from(error));
         let mut reader = self.reader(shard)?;
         if needed && let Some(snapshot) = self.directory.snapshot(shard)? {
             reader.pass_before(snapshot.next).map_err(failed)?;
@@ -183,7 +182,6 @@ impl<'p> Looked<'p> {
         let mut left = limit.unwrap_or(u64::MAX);
         for shard in self.shards()? {
             let mut reader = self.reader(shard)?;
-            let failed = |error| Failure::from(tidewheel::state::StateError::from(error));
             while left > 0
                 && let Some(entry) = reader.read().map_err(failed)?
             {
@@ -265,6 +263,10 @@ impl<'p> Looked<'p> {
 }
 
 type Outcome = Result<(), Failure>;
+
+fn failed(error: LogError) -> Failure {
+    StateError::from(error).into()
+}
 
 /// Counts an entry to its segment.
 fn note(segments: &mut Vec<Segment>, entry: &Entry<'_>) {

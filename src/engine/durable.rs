@@ -86,8 +86,8 @@ fn look_through(
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
     drop_beyond(files, &end)?;
     if guarantee == Guarantee::Disk {
-        directory.make_durable(shard)?;
         make_durable(files, &end)?;
+        directory.make_durable(shard)?;
     }
     let segment = SegmentName { shard, number: 0 };
     let start = WriterStart { segment, next: end.next, identity, guarantee, epoch };
@@ -114,13 +114,7 @@ fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
         let segment = files.open(*name).map_err(failed("open"))?;
         segment.syncer().sync().map_err(failed("sync"))?;
     }
-    match end.segments.last() {
-        Some((name, _)) => {
-            let failed = LogError::io(files.path_of(*name), "sync the folder of");
-            files.sync_names().map_err(failed)
-        }
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// A source goes on where the shard stood that had heard least: the others know what they have.

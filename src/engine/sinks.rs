@@ -94,7 +94,7 @@ where
             let schema = plan.schema.clone();
             let sink =
                 LaneSink::new(schema, producer, reader.clone(), self.late, Arc::clone(meter));
-            lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.understanding()));
+            lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.marks()));
             sinks.push(sink);
         }
         let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);

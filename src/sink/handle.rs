@@ -1,6 +1,6 @@
 //! The in-process handle that results are polled from, on any thread.
 
-use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, RESULT_HEAD_WORDS, Understanding, result_stride};
+use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, OutputMarks, RESULT_HEAD_WORDS, result_stride};
 use super::{LateRecord, OutputCounts, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
@@ -33,7 +33,7 @@ pub struct Results<S, A> {
 }
 
 /// The reader's end of one shard's ring: the bell wakes the shard's core.
-pub(crate) type LaneParts = (Consumer<u64>, Bell, Arc<SinkMeter>, Arc<Understanding>);
+pub(crate) type LaneParts = (Consumer<u64>, Bell, Arc<SinkMeter>, Arc<OutputMarks>);
 
 #[derive(Debug)]
 struct ResultLane {
@@ -46,7 +46,7 @@ struct ResultLane {
     meter: Arc<SinkMeter>,
     /// What was handed over.
     polled: OutputCounts,
-    understanding: Arc<Understanding>,
+    marks: Arc<OutputMarks>,
 }
 
 impl ResultLane {
@@ -62,7 +62,7 @@ impl ResultLane {
     /// Whether there is something to hand over now.
     fn is_readable(&mut self) -> bool {
         let front = front(&mut self.consumer);
-        front.is_some_and(|frame| may_leave(frame.header(), self.understanding.let_out.get()))
+        front.is_some_and(|frame| may_leave(frame.header(), self.marks.let_out.get()))
     }
 
     /// What a shard that is gone has not let out never leaves.
@@ -83,14 +83,14 @@ pub(super) fn may_leave(header: &FrameHeader, let_out: OutputCounts) -> bool {
 
 impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     pub(crate) fn new(schema: S, aggregate: A, lanes: Vec<LaneParts>, listener: Listener) -> Self {
-        let lanes = lanes.into_iter().map(|(consumer, bell, meter, understanding)| ResultLane {
+        let lanes = lanes.into_iter().map(|(consumer, bell, meter, marks)| ResultLane {
             consumer,
             bell,
             taken: 0,
             ended: false,
             meter,
             polled: OutputCounts::default(),
-            understanding,
+            marks,
         });
         let lanes = lanes.collect();
         Self { schema, aggregate, lanes, listener }
@@ -110,7 +110,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
             let mut there = lane.consumer.readable();
             while there > 0 {
                 let Some(frame) = front(&mut lane.consumer) else { break };
-                if !may_leave(frame.header(), lane.understanding.let_out.get()) {
+                if !may_leave(frame.header(), lane.marks.let_out.get()) {
                     break;
                 }
                 let words = frame.words().len();
@@ -151,7 +151,7 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     /// its logs grow while nothing is confirmed; without state this does nothing.
     pub fn confirm(&mut self) {
         for lane in &mut self.lanes {
-            lane.understanding.confirmed.raise(lane.polled);
+            lane.marks.confirmed.raise(lane.polled);
         }
     }
 

@@ -60,16 +60,16 @@ impl Mark {
     }
 }
 
-/// What shard and reader let each other know of the results between them.
+/// How far the results between a shard and their reader are let out and confirmed.
 #[derive(Debug)]
-pub(crate) struct Understanding {
+pub(crate) struct OutputMarks {
     /// What the reader has confirmed.
     pub(super) confirmed: Mark,
     /// What the reader may take.
     pub(super) let_out: Mark,
 }
 
-impl Understanding {
+impl OutputMarks {
     /// Nothing is confirmed, and nothing held.
     pub(super) fn new() -> Arc<Self> {
         let all = OutputCounts { results: u64::MAX, late: u64::MAX };
@@ -89,7 +89,7 @@ pub struct LaneSink<S> {
     results: u64,
     keep_late: bool,
     late: LateBuffer,
-    understanding: Arc<Understanding>,
+    marks: Arc<OutputMarks>,
     meter: Arc<SinkMeter>,
 }
 
@@ -114,12 +114,12 @@ impl<S: Schema> LaneSink<S> {
         meter: Arc<SinkMeter>,
     ) -> Self {
         let (tail, late) = (Tail::default(), LateBuffer::default());
-        let understanding = Understanding::new();
-        Self { schema, producer, bell, tail, results: 0, keep_late, late, understanding, meter }
+        let marks = OutputMarks::new();
+        Self { schema, producer, bell, tail, results: 0, keep_late, late, marks, meter }
     }
 
-    pub(crate) fn understanding(&self) -> Arc<Understanding> {
-        Arc::clone(&self.understanding)
+    pub(crate) fn marks(&self) -> Arc<OutputMarks> {
+        Arc::clone(&self.marks)
     }
 
     /// Moves late records into one frame, as many as fit. `false` when the ring is full.
@@ -220,7 +220,7 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
 
     fn confirmed(&self) -> OutputCounts {
         // A reader that has gone has confirmed no more than it said.
-        let confirmed = self.understanding.confirmed.get();
+        let confirmed = self.marks.confirmed.get();
         match self.keep_late {
             true => confirmed,
             false => OutputCounts { late: ResultSink::<S, A>::taken(self).late, ..confirmed },
@@ -229,18 +229,18 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
 
     fn resume(&mut self, behind: OutputCounts) {
         (self.results, self.late.records) = (behind.results, behind.late);
-        self.understanding.confirmed.raise(behind);
+        self.marks.confirmed.raise(behind);
         self.meter.results.set(behind.results);
         self.meter.late.set(behind.late);
         self.meter.handed.set(behind.results);
     }
 
     fn hold(&mut self, _: &S) {
-        self.understanding.let_out.set(ResultSink::<S, A>::taken(self));
+        self.marks.let_out.set(ResultSink::<S, A>::taken(self));
     }
 
     fn let_out(&mut self, until: OutputCounts) {
-        self.understanding.let_out.raise(until);
+        self.marks.let_out.raise(until);
         self.bell.ring();
     }
 }
