@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tidewheel::engine::OpenError;
+use tidewheel::record::ShardIndex;
 use tidewheel::source::{GeneratedRecord, Workload};
-use tidewheel::state::{Durability, State};
+use tidewheel::state::{Durability, Keep, State};
 use tidewheel::{
     Count, Engine, First, IdlePolicy, Last, Max, MemorySource, Min, Progress, Runtime, Source,
     Span, Stream, Sum, WindowSpec,
@@ -28,6 +30,7 @@ struct Job {
     durability: Durability,
     /// Bytes of log that are made before a run begins.
     log_ready: u64,
+    keep: Keep,
 }
 
 /// What a job computes, before it is said where results go: closures have types without names.
@@ -54,23 +57,40 @@ macro_rules! aggregated {
     }};
 }
 
-impl Job {
-    /// The engine of one run, and what comes out of it.
-    fn open(&self, folder: Option<&Path>) -> (Engine, Fresh) {
-        let told = Arc::new(Mutex::new(Vec::new()));
+/// A job's pipeline, and where its results will be.
+macro_rules! pipeline {
+    ($job:expr, $folder:expr) => {{
+        let (job, told): (&Job, Fresh) = ($job, Arc::new(Mutex::new(Vec::new())));
         let shared = Arc::clone(&told);
-        let mut pipeline = aggregated!(self)
+        let mut pipeline = aggregated!(job)
             .for_each(move |result| {
                 let text = format!("{} {} {:?}", result.window, result.key, result.value);
                 shared.lock().unwrap().push(((result.shard.0, result.sequence), text));
             })
-            .shards(self.shards)
+            .shards(job.shards)
             .idle_policy(IdlePolicy::Backoff)
             .runtime(Runtime::Threads);
-        if let Some(folder) = folder {
-            pipeline = pipeline.state(self.state(folder));
+        if let Some(folder) = $folder {
+            pipeline = pipeline.state(job.state(folder));
         }
+        (pipeline, told)
+    }};
+}
+
+impl Job {
+    /// The engine of one run, and what comes out of it.
+    fn open(&self, folder: Option<&Path>) -> (Engine, Fresh) {
+        let (pipeline, told) = pipeline!(self, folder);
         (pipeline.open().expect("the pipeline is sound"), told)
+    }
+
+    /// What is kept of earlier runs, of one shard or of all.
+    fn replay(&self, folder: &Path, only: Option<u16>) -> Result<Told, OpenError> {
+        let (pipeline, told) = pipeline!(self, Some(folder));
+        let mut engine = pipeline.replay(only.map(ShardIndex))?;
+        while engine.step().expect("it goes on") != Progress::Finished {}
+        let told = told.lock().unwrap().drain(..).collect();
+        Ok(told)
     }
 
     fn state(&self, folder: &Path) -> State {
@@ -79,6 +99,7 @@ impl Job {
             .snapshot_every(self.snapshot_every)
             .durability(self.durability)
             .log_ready(self.log_ready)
+            .keep(self.keep)
     }
 
     /// Steps an engine so often, or to its end; says whether it came to it.
@@ -123,6 +144,7 @@ fn job(sources: usize, shards: usize, size: u64, slide: u64) -> Job {
         snapshot_every: u64::MAX,
         durability: Durability::Process,
         log_ready: 0,
+        keep: Keep::Nothing,
     }
 }
 
@@ -336,4 +358,68 @@ fn a_sync_that_fails_ends_the_run_and_nothing_leaves_that_it_was_to_cover() {
     assert!(job.run(None, usize::MAX, &mut expected));
     assert!(job.run(Some(&folder.path().join("elsewhere")), usize::MAX, &mut told));
     assert_eq!(bag(&told), bag(&expected));
+}
+
+/// Results of one shard, from a number on.
+fn from(told: &Told, shard: u16, sequence: u64) -> Told {
+    let wanted = told.range((shard, sequence)..(shard, u64::MAX));
+    wanted.map(|(from, text)| (*from, text.clone())).collect()
+}
+
+#[test]
+fn what_is_kept_comes_out_once_more_with_the_same_numbers() {
+    let mut partly = 0;
+    for (sources, shards, size, slide) in SHAPES {
+        for keep in [
+            Keep::All,
+            Keep::Bytes(300_000 * shards as u64),
+            Keep::For(Span::from_hours(1)),
+            Keep::Nothing,
+        ] {
+            let mut job = job(sources, shards, size, slide);
+            (job.keep, job.snapshot_every) = (keep, 20_000);
+            let folder = tempfile::tempdir().unwrap();
+            let mut told = Told::new();
+            let mut runs = 0;
+            while !job.run(Some(folder.path()), 10 + runs * 5, &mut told) {
+                runs += 1;
+            }
+            let names = || {
+                let names = std::fs::read_dir(folder.path()).unwrap();
+                let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+                names.sort();
+                names
+            };
+            let before = names();
+            let all = job.replay(folder.path(), None).unwrap();
+            assert_eq!(before, names(), "nothing is written");
+            for shard in 0..shards as u16 {
+                let one = job.replay(folder.path(), Some(shard)).unwrap();
+                assert_eq!(one, from(&all, shard, 0), "{keep:?}");
+                let first = one.first_key_value().map_or(u64::MAX, |(from, _)| from.1);
+                assert_eq!(one, from(&told, shard, first), "{keep:?}, shard {shard}");
+                match keep {
+                    Keep::All | Keep::For(_) => assert_eq!(first, 0, "{keep:?}"),
+                    Keep::Nothing => assert!(first > 0, "from {first}"),
+                    Keep::Bytes(_) => partly += u32::from(first > 0),
+                }
+            }
+        }
+    }
+    assert!(partly > 0, "some of it went");
+}
+
+#[test]
+fn what_another_pipeline_kept_is_not_taken_for_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = job(1, 2, 1_000, 1_000);
+    let none = job.replay(folder.path(), None).unwrap_err().to_string();
+    assert!(none.contains("no state directory"), "{none}");
+    assert!(job.run(Some(folder.path()), usize::MAX, &mut Told::new()));
+    let other = Job { shards: 3, ..job.clone() };
+    let error = other.replay(folder.path(), None).unwrap_err().to_string();
+    assert!(error.contains("its shards was 2 and is 3 now"), "{error}");
+    let pipeline = aggregated!(&job).discard().shards(2);
+    let error = pipeline.replay(None).unwrap_err().to_string();
+    assert!(error.contains("the pipeline has no state"), "{error}");
 }

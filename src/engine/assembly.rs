@@ -16,7 +16,8 @@ use crate::metrics::{LaneMeter, MeterBoard};
 use crate::operator::Stage;
 use crate::record::{KeyKind, RouteHasher, Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
-use crate::shard::{Combining, Intake, IntakeParts, Shard, ShardParts};
+use crate::shard::{Combining, Intake, IntakeParts, Journal, Shard, ShardParts};
+use crate::sink::ResultSink;
 use crate::state::StateError;
 use crate::time::{Clock, SystemClock};
 use crate::window::{SlicePartial, StoreLimits, WindowSpec, WindowStore};
@@ -120,31 +121,50 @@ where
             let name = source.name().to_owned();
             return Err(StateError::CannotResume { name }.into());
         }
-        let parties = (self.shards, sources.len());
-        Durable::bring_back(state, self.described(), parties).map(Some)
+        let mut described = self.described();
+        described.extend(self.described_reading());
+        Durable::bring_back(state, described, self.parties()).map(Some)
     }
 
-    /// What the engine itself can say of a pipeline that its state depends on.
+    /// Opens the state directory to look back.
+    fn look_back(&self, only: Option<ShardIndex>) -> Result<Durable, OpenError> {
+        let state = self.pipeline.state.as_ref().ok_or(OpenError::NoHistory)?;
+        Durable::look_back(state, &self.described(), self.parties(), only)
+    }
+
+    fn parties(&self) -> (usize, usize) {
+        (self.shards, self.pipeline.stream.sources.len())
+    }
+
+    /// What the engine itself can say of how results follow from what the shards take.
     fn described(&self) -> Vec<(String, String)> {
-        let Pipeline { stream, spec, hasher, .. } = &self.pipeline;
-        let rules = &stream.rules;
+        let Pipeline { stream, spec, .. } = &self.pipeline;
         let out = stream.stage.out(&stream.schema);
-        let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
-        let idle = rules.idle_after.map_or_else(|| "never".to_owned(), |span| span.to_string());
         let key_words = <<P::Out as Schema>::Key as KeyKind>::words();
         let lines = [
             ("shards", self.shards.to_string()),
             ("sources", stream.sources.len().to_string()),
-            ("routing hash", format!("xxh3 {} seed {:016x}", RouteHasher::VERSION, hasher.seed())),
             ("windows", spec.to_string()),
-            ("out-of-orderness", rules.out_of_order.to_string()),
-            ("tick", rules.tick.to_string()),
-            ("idle after", idle),
-            ("idle advance", rules.idle_advance.to_string()),
-            ("jump rule", jump),
+            ("tick", stream.rules.tick.to_string()),
+            ("idle advance", stream.rules.idle_advance.to_string()),
             ("words of a row", out.stride_words().to_string()),
             ("words of a key", key_words.to_string()),
             ("bytes of a partial", size_of::<A::Partial>().to_string()),
+        ];
+        lines.into_iter().map(|(what, value)| (what.to_owned(), value)).collect()
+    }
+
+    /// And of what the shards take of what is read.
+    fn described_reading(&self) -> Vec<(String, String)> {
+        let Pipeline { stream, hasher, .. } = &self.pipeline;
+        let rules = &stream.rules;
+        let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
+        let idle = rules.idle_after.map_or_else(|| "never".to_owned(), |span| span.to_string());
+        let lines = [
+            ("routing hash", format!("xxh3 {} seed {:016x}", RouteHasher::VERSION, hasher.seed())),
+            ("out-of-orderness", rules.out_of_order.to_string()),
+            ("idle after", idle),
+            ("jump rule", jump),
         ];
         lines.into_iter().map(|(what, value)| (what.to_owned(), value)).collect()
     }
@@ -183,14 +203,29 @@ fn lanes(
     (starts, ends)
 }
 
-pub(super) fn open<S, P, A, M>(plan: Plan<S, P, A, M>) -> Result<M::Opened, OpenError>
+/// What an engine is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To read its sources.
+    Run,
+    /// To take again what is kept of earlier runs, of one shard or of all.
+    History(Option<ShardIndex>),
+}
+
+pub(super) fn open<S, P, A, M>(
+    plan: Plan<S, P, A, M>,
+    purpose: Purpose,
+) -> Result<M::Opened, OpenError>
 where
     S: Schema,
     P: Stage<S> + Clone + 'static,
     A: Aggregate<<P::Out as Schema>::Row>,
     M: OpenSink<P::Out, A>,
 {
-    let durable = plan.bring_back()?;
+    let (durable, only) = match purpose {
+        Purpose::Run => (plan.bring_back()?, None),
+        Purpose::History(only) => (Some(plan.look_back(only)?), only),
+    };
     let Plan { pipeline, shards, threads, lane } = plan;
     let Pipeline {
         stream, spec, aggregate, sink, live_keys_max, combining, hasher, settings, ..
@@ -199,6 +234,7 @@ where
     let names: Vec<String> = stream.sources.iter().map(|source| source.name().into()).collect();
     let sources = names.len();
     let board = MeterBoard::new(names, shards);
+    let threads = if only.is_some() { 1 } else { threads };
     let thread_bells: Vec<Bell> = (0..threads).map(|_| Bell::new()).collect();
     let bells: Vec<Bell> = thread_bells.iter().cycle().take(shards).cloned().collect();
     let (starts, ends) = lanes(&board, &bells, sources, lane);
@@ -210,29 +246,20 @@ where
 
     let clock = SystemClock::new();
     let stop = StopSignal::new();
-    let tick = stream.rules.tick;
-    let mut cores: Vec<Core<S, P, A, M::Sink>> = Vec::new();
     let (state, journals, resumptions) = match durable {
         Some(Durable { directory, journals, sources }) => (Some(directory), journals, sources),
         None => (None, Vec::new(), Vec::new()),
     };
-    let mut journals = journals.into_iter();
-    for ((shard, ends), sink) in (0..).zip(ends).zip(sinks) {
-        let index = usize::from(shard);
-        let limits = StoreLimits { live_keys_max, ..StoreLimits::default() };
-        let parts = ShardParts {
-            index: ShardIndex(shard),
-            schema: out.clone(),
-            inbox: Inbox::new(ends),
-            merge: WatermarkMerge::new(sources, stream.rules.idle_advance),
-            store: WindowStore::new(spec, tick, aggregate.clone(), limits),
-            sink,
-            meter: board.shard(index),
-            latency: board.latency_writer(index),
-        };
-        let shard = Shard::new(parts, journals.next())?;
-        cores.push(Core::new(shard, board.shard(index), clock, stop.clone()));
-    }
+    let made = (0..).map(ShardIndex).zip(ends).zip(sinks);
+    let is_wanted = |shard: &ShardIndex| only.is_none_or(|only| *shard == only);
+    let limits = StoreLimits { live_keys_max, ..StoreLimits::default() };
+    let mut cores = make_cores(
+        &stream,
+        (spec, &aggregate, limits),
+        made.filter(|((shard, _), _)| is_wanted(shard)),
+        journals,
+        (&board, clock, &stop),
+    )?;
     let (extras, frame_words) = (extras_of(&aggregate), lane.frame_words);
     let routing = Routing { partition: 0, hasher, extras, frame_words };
     // What a source folds depends on when it waited: another run would fold otherwise.
@@ -240,13 +267,49 @@ where
     let windows = (spec, aggregate, combining);
     let resumptions = state.is_some().then_some(&resumptions[..]);
     let lanes = (starts, routing, lane.ring_words);
-    place_sources(&mut cores, stream, windows, lanes, (&bells, &board), resumptions)?;
+    if purpose == Purpose::Run {
+        place_sources(&mut cores, stream, windows, lanes, (&bells, &board), resumptions)?;
+    }
     let cores = cores.into_iter().map(|core| Box::new(core) as Box<dyn CoreDuty>).collect();
     let (bells, last) = (thread_bells, clock.now());
     Ok(M::opened(
         Engine { cores, bells, board, stop, settings, state, last, broken: false },
         handle,
     ))
+}
+
+/// Makes a core for each shard, with its lanes and its sink.
+fn make_cores<S, P, A, R>(
+    stream: &Stream<S, P>,
+    (spec, aggregate, limits): (WindowSpec, &A, StoreLimits),
+    made: impl Iterator<Item = ((ShardIndex, Ends), R)>,
+    journals: Vec<Journal>,
+    (board, clock, stop): (&MeterBoard, SystemClock, &StopSignal),
+) -> Result<Vec<Core<S, P, A, R>>, StateError>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+    R: ResultSink<P::Out, A>,
+{
+    let out = stream.stage.out(&stream.schema);
+    let mut journals = journals.into_iter();
+    let mut cores = Vec::new();
+    for ((index, ends), sink) in made {
+        let parts = ShardParts {
+            index,
+            schema: out.clone(),
+            inbox: Inbox::new(ends),
+            merge: WatermarkMerge::new(stream.sources.len(), stream.rules.idle_advance),
+            store: WindowStore::new(spec, stream.rules.tick, aggregate.clone(), limits),
+            sink,
+            meter: board.shard(index.index()),
+            latency: board.latency_writer(index.index()),
+        };
+        let shard = Shard::new(parts, journals.next())?;
+        cores.push(Core::new(shard, board.shard(index.index()), clock, stop.clone()));
+    }
+    Ok(cores)
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

@@ -1,14 +1,16 @@
 //! Bringing back what an earlier run left: the state directory is opened, each shard's snapshot is
 //! read, and its log behind that read through once; from that follows what each shard has taken and
-//! where each source goes on.
+//! where each source goes on. History is looked back on in the same way, from as far back as it is
+//! kept, and nothing is changed then.
 
 use super::OpenError;
 use crate::log::{
-    Backing, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName, WriterStart,
+    Backing, EntrySequence, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName,
+    WriterStart,
 };
 use crate::record::{NotSaved, ShardIndex, WordsReader};
 use crate::shard::{Heard, IntakePlace, Journal, JournalParts};
-use crate::state::{Durability, State, StateDirectory, StateError};
+use crate::state::{Durability, Snapshot, State, StateDirectory, StateError};
 use std::sync::Arc;
 
 /// What an engine with state begins with.
@@ -42,9 +44,11 @@ impl Durable {
         };
         let files = Arc::new(LogFiles::new(directory.folder(), guarantee));
         let (mut logs, mut all) = (Vec::new(), Vec::new());
-        for shard in 0..shards {
-            let shard = ShardIndex(u16::try_from(shard).expect("shards are counted in 16 bits"));
-            let parts = look_through(&directory, &files, (shard, guarantee), sources)?;
+        for shard in indices(shards) {
+            let snapshot = directory.snapshot(shard)?;
+            let part = (shard, guarantee, snapshot);
+            let parts = look_through(&directory, &files, part, (shards, sources))?;
+            settle(&directory, &files, &parts)?;
             all.push(parts.heard.clone());
             logs.push(parts);
         }
@@ -56,18 +60,62 @@ impl Durable {
             .collect::<Result<_, _>>()?;
         Ok(Self { directory, journals, sources })
     }
+
+    /// Opens a state directory to take again what is kept of its history, of `only` this shard or
+    /// of all. There are no sources.
+    pub(super) fn look_back(
+        state: &State,
+        described: &[(String, String)],
+        (shards, sources): (usize, usize),
+        only: Option<ShardIndex>,
+    ) -> Result<Self, OpenError> {
+        let directory = Arc::new(StateDirectory::look_at(state.folder())?);
+        directory.check(state, described)?;
+        // Reading is the same whatever was promised when it was written.
+        let guarantee = Guarantee::Disk;
+        let files = Arc::new(LogFiles::new(directory.folder(), guarantee));
+        let journal = |shard| {
+            let part = (shard, guarantee, oldest_base(&directory, &files, shard)?);
+            let parts = look_through(&directory, &files, part, (shards, sources))?;
+            Journal::open(JournalParts { is_history: true, ..parts })
+        };
+        let wanted = indices(shards).filter(|shard| only.is_none_or(|only| *shard == only));
+        let journals = wanted.map(journal).collect::<Result<_, _>>()?;
+        Ok(Self { directory, journals, sources: Vec::new() })
+    }
 }
 
-/// Reads a shard's snapshot and the log behind it: all of it is checked before any of it is
-/// believed.
+fn indices(shards: usize) -> impl Iterator<Item = ShardIndex> {
+    let shards = u16::try_from(shards).expect("shards are counted in 16 bits");
+    (0..shards).map(ShardIndex)
+}
+
+/// The oldest snapshot that a shard's log reaches back to; `None` where it reaches to its start.
+fn oldest_base(
+    directory: &StateDirectory,
+    files: &Arc<LogFiles>,
+    shard: ShardIndex,
+) -> Result<Option<Snapshot>, StateError> {
+    let reader = LogReader::open(Arc::clone(files), shard, Some(directory.identity()))?;
+    let oldest = reader.oldest()?;
+    if oldest == Some(EntrySequence::default()) {
+        return Ok(None);
+    }
+    let mut kept = directory.kept_snapshots(shard)?.into_iter();
+    match kept.find(|next| oldest.is_some_and(|oldest| oldest <= *next)) {
+        Some(next) => directory.kept_snapshot(shard, next).map(Some),
+        None => directory.snapshot(shard),
+    }
+}
+
+/// Reads a shard's log behind a snapshot: all of it is checked before any of it is believed.
 fn look_through(
     directory: &Arc<StateDirectory>,
     files: &Arc<LogFiles>,
-    (shard, guarantee): (ShardIndex, Guarantee),
-    sources: usize,
+    (shard, guarantee, snapshot): (ShardIndex, Guarantee, Option<Snapshot>),
+    (shards, sources): (usize, usize),
 ) -> Result<JournalParts, StateError> {
     let identity = directory.identity();
-    let snapshot = directory.snapshot(shard)?;
     let mut reader = LogReader::open(Arc::clone(files), shard, Some(identity))?;
     let mut heard = vec![Heard::default(); sources];
     if let Some(snapshot) = &snapshot {
@@ -84,16 +132,34 @@ fn look_through(
     }
     let end = reader.into_end();
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
-    drop_beyond(files, &end)?;
-    if guarantee == Guarantee::Disk {
-        make_durable(files, &end)?;
-        directory.make_durable(shard)?;
-    }
     let segment = SegmentName { shard, number: 0 };
     let start = WriterStart { segment, next: end.next, identity, guarantee, epoch };
-    let (directory, files) = (Arc::clone(directory), Arc::clone(files));
-    let closed = Vec::new();
-    Ok(JournalParts { directory, files, snapshot, logged, end, start, heard, closed })
+    Ok(JournalParts {
+        directory: Arc::clone(directory),
+        shards,
+        files: Arc::clone(files),
+        snapshot,
+        logged,
+        end,
+        start,
+        heard,
+        closed: Vec::new(),
+        is_history: false,
+    })
+}
+
+/// What was read counts from here on.
+fn settle(
+    directory: &StateDirectory,
+    files: &LogFiles,
+    parts: &JournalParts,
+) -> Result<(), StateError> {
+    drop_beyond(files, &parts.end)?;
+    if parts.start.guarantee == Guarantee::Disk {
+        make_durable(files, &parts.end)?;
+        directory.make_durable(parts.start.segment.shard)?;
+    }
+    Ok(())
 }
 
 /// Removes what a loss of power has left behind the end of a log, the last first: a log has no

@@ -47,6 +47,9 @@ pub enum OpenError {
         /// So many shards would do.
         shards_max: usize,
     },
+    /// Nothing says where the state of earlier runs is.
+    #[error("the pipeline has no state, so nothing is kept of it that could be taken again")]
+    NoHistory,
     /// The state directory can not be used.
     #[error(transparent)]
     State(#[from] StateError),

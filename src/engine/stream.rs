@@ -1,14 +1,14 @@
 //! The description of a pipeline, stage by stage, each a type of its own: sources, what happens
 //! to records, windows, aggregate, where results go.
 
-use super::assembly::{self, Plan};
+use super::assembly::{self, Plan, Purpose};
 use super::sinks::{Discarding, ForEach, IntoResults, OpenSink};
 use super::{EngineSettings, OpenError, Runtime};
 use crate::aggregate::Aggregate;
 use crate::cpu::{IdlePolicy, Placement};
 use crate::limits;
 use crate::operator::{Filter, FlatMap, Map, Pass, Stage, Then};
-use crate::record::{KeyKind, Record, RouteHasher, Schema, Typed};
+use crate::record::{KeyKind, Record, RouteHasher, Schema, ShardIndex, Typed};
 use crate::shard::{Combining, DeadLetter, DeadLetterObserver, JumpRule, TimeRules};
 use crate::sink::{LateRecord, WindowResult};
 use crate::source::Source;
@@ -364,6 +364,17 @@ where
     /// # Errors
     /// When something in the description can not be.
     pub fn open(self) -> Result<M::Opened, OpenError> {
-        assembly::open(Plan::check(self)?)
+        assembly::open(Plan::check(self)?, Purpose::Run)
+    }
+
+    /// Assembles an engine that takes again what is kept of earlier runs with this pipeline's
+    /// state, from as far back as that goes, of `only` this shard or of all: the same results come
+    /// out once more, with the same numbers. Nothing is read of the sources, of which there must be
+    /// as many, and nothing is written. See [`Keep`](crate::state::Keep).
+    ///
+    /// # Errors
+    /// When there is no state, what is kept is damaged, or it is another pipeline's.
+    pub fn replay(self, only: Option<ShardIndex>) -> Result<M::Opened, OpenError> {
+        assembly::open(Plan::check(self)?, Purpose::History(only))
     }
 }

@@ -136,6 +136,19 @@ impl<B: Backing> LogReader<B> {
         })
     }
 
+    /// The oldest entry that is there, of what has not been read; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn oldest(&self) -> Result<Option<EntrySequence>, LogError> {
+        for name in &self.ahead {
+            if let Some(header) = self.header_of(*name)? {
+                return Ok(Some(header.first()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Passes over the entries before `first`, which a snapshot knows of. Segments that hold no
     /// others are not looked at.
     ///
@@ -148,7 +161,9 @@ impl<B: Backing> LogReader<B> {
             && let Some(next) = self.header_of(*next)?
             && next.first() <= first
         {
-            self.end.segments.push((*oldest, next.first()));
+            let oldest = *oldest;
+            let own = self.header_of(oldest)?.map(|header| header.first());
+            self.end.segments.push((oldest, own.unwrap_or(next.first())));
             self.ahead.pop_front();
         }
         while self.open.is_none() && !self.ended {

@@ -198,6 +198,12 @@ impl<B: Backing> LogWriter<B> {
         SyncPoint { backing: Arc::clone(&self.backing), segments, names, covers: self.next }
     }
 
+    /// The segments that are held, oldest first, each with its first entry.
+    pub fn segments(&self) -> impl Iterator<Item = (SegmentName, EntrySequence)> {
+        let full = self.full.iter().skip(self.spare).map(|full| (full.name, full.first));
+        full.chain([(self.name(), self.first)])
+    }
+
     /// Entries before `first` are not needed any more: segments that hold no others are removed, or
     /// kept to be written anew.
     ///

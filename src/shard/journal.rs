@@ -5,7 +5,8 @@
 //! already holds: they are passed over. A source's place is an entry too, the same in the log of
 //! every shard, and says how many rows each lane had by then.
 //!
-//! Where there is a snapshot of the shard, it begins with that, and with the log behind it.
+//! Where there is a snapshot of the shard, it begins with that, and with the log behind it. A
+//! journal of history ends there: nothing new is taken, and nothing is written.
 
 use super::ShardError;
 use super::commit::{CommitRequest, Commits};
@@ -30,6 +31,8 @@ use std::sync::Arc;
 pub struct JournalParts {
     /// Where the log lies, and the snapshots.
     pub directory: Arc<StateDirectory>,
+    /// How many shards there are.
+    pub shards: usize,
     /// The log's files.
     pub files: Arc<LogFiles>,
     /// What the shard held at one place of the log.
@@ -45,6 +48,8 @@ pub struct JournalParts {
     pub heard: Vec<Heard>,
     /// Lanes that bring nothing in this run: all shards have heard of their source's end.
     pub closed: Vec<bool>,
+    /// Whether it is only taken again what earlier runs took.
+    pub is_history: bool,
 }
 
 impl JournalParts {
@@ -112,11 +117,16 @@ impl Journal {
             Snapshots::new(shard, (parts.directory.snapshot_every(), parts.logged, last));
         let epoch = parts.snapshot.as_ref().map(|snapshot| snapshot.epoch);
         let first = (parts.first_segment(), parts.start.guarantee);
-        let ready = make_ready(&*parts.files, first, parts.directory.log_ready())?;
+        let ready = match parts.is_history {
+            true => VecDeque::new(),
+            false => make_ready(&*parts.files, first, parts.directory.log_ready())?,
+        };
         let next = parts.end.next;
         let commits = match parts.directory.durability() {
-            Durability::Process => None,
-            Durability::Disk { interval } => Some(Commits::new(shard, interval, next)),
+            Durability::Disk { interval } if !parts.is_history => {
+                Some(Commits::new(shard, interval, next))
+            }
+            _ => None,
         };
         Ok(Self {
             parts,
@@ -189,6 +199,11 @@ impl Journal {
     /// Whether what earlier runs took is still being taken.
     pub(super) fn is_replaying(&self) -> bool {
         self.replay.is_some()
+    }
+
+    /// Whether only what earlier runs took is taken again.
+    pub(super) fn is_history(&self) -> bool {
+        self.parts.is_history
     }
 
     /// Looks at a frame from a lane that stands at `watermark`. Rows that the log holds are passed
@@ -285,8 +300,13 @@ impl Journal {
         let shard = self.shard();
         let written = self.snapshots.step(confirmed, self.commits.as_mut())?;
         if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
-            let released = writer.release_before(next);
+            let JournalParts { directory, shards, .. } = &self.parts;
+            let failed = |error| ShardError::State { shard, error };
+            let segments: Vec<_> = writer.segments().collect();
+            let first = directory.first_kept((shard, next), &segments, *shards).map_err(failed)?;
+            let released = writer.release_before(first);
             released.map_err(|error| ShardError::Log { shard, error })?;
+            directory.forget_before(shard, first).map_err(failed)?;
         }
         Ok(written)
     }

@@ -198,7 +198,10 @@ where
         if self.journal.as_ref().is_some_and(Journal::is_replaying) {
             return self.replay(clock, stopping);
         }
-        let lanes = self.parts.inbox.lanes();
+        let lanes = match self.journal.as_ref().is_some_and(Journal::is_history) {
+            true => 0,
+            false => self.parts.inbox.lanes(),
+        };
         let mut worked = false;
         for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
             for _ in 0..FRAMES_PER_LANE_STEP {

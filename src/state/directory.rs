@@ -1,89 +1,18 @@
 //! Opening a state directory: the lock, the manifest, and files that are replaced whole.
 
 use super::error::StateError;
+use super::history::{Base, Extent, KeptName, first_kept};
 use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
+use super::settings::{Durability, Keep, State};
 use super::snapshot::{self, Snapshot, SnapshotWriter};
-use crate::limits::{COMMIT_INTERVAL_MILLIS, SNAPSHOT_LOG_BYTES};
-use crate::log::LogIdentity;
+use crate::log::{EntrySequence, LogIdentity, SegmentName};
 use crate::record::{NotSaved, ShardIndex};
-use crate::time::Span;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-
-/// Where an engine keeps its state, and what the state is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    folder: PathBuf,
-    described: Vec<(String, String)>,
-    snapshot_every: u64,
-    durability: Durability,
-    log_ready: u64,
-}
-
-/// What the state of an engine survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process, however it ends. Nothing waits for that.
-    #[default]
-    Process,
-    /// A loss of power. What an engine takes is synced to the disk together, at most so often, by
-    /// a thread of its own, and results leave once all that they follow from has been.
-    Disk {
-        /// How long at least from one sync to the next, while there is more to take.
-        interval: Span,
-    },
-}
-
-impl Durability {
-    /// [`Durability::Disk`], with a sync every 5 ms at most.
-    pub const DISK: Self = Self::Disk { interval: Span::from_millis(COMMIT_INTERVAL_MILLIS) };
-}
-
-impl State {
-    /// State in a directory, which is made if it is not there.
-    pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
-        let (folder, described) = (folder.into(), Vec::new());
-        let (snapshot_every, durability) = (SNAPSHOT_LOG_BYTES, Durability::default());
-        Self { folder, described, snapshot_every, durability, log_ready: 0 }
-    }
-
-    /// Makes so many bytes of each shard's log, in segments of 64 MiB, when the engine is opened,
-    /// so that none has to be made and cleared while records wait. None by default: the first
-    /// segments are small. With twice what a snapshot comes after, a run hardly makes another.
-    #[must_use]
-    pub fn log_ready(mut self, bytes: u64) -> Self {
-        self.log_ready = bytes;
-        self
-    }
-
-    /// What the state survives, by default the end of the process. It may be another from run to
-    /// run.
-    #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-
-    /// After how many bytes of a shard's log, 64 MiB by default, its state is written down as a
-    /// whole, so that the log before can go. Later where the state itself is large: then after
-    /// twice as many bytes as it took the last time.
-    #[must_use]
-    pub fn snapshot_every(mut self, bytes: u64) -> Self {
-        self.snapshot_every = bytes.max(1);
-        self
-    }
-
-    /// Says something about the pipeline that its state depends on: what a closure filters by, say,
-    /// or a version number. An engine refuses the state of a pipeline that was described otherwise.
-    #[must_use]
-    pub fn described(mut self, what: impl Into<String>, value: impl Into<String>) -> Self {
-        self.described.push((what.into(), value.into()));
-        self
-    }
-}
+use std::time::SystemTime;
 
 /// A state directory that is in use by this process.
 #[derive(Debug)]
@@ -92,6 +21,7 @@ pub struct StateDirectory {
     identity: LogIdentity,
     snapshot_every: u64,
     durability: Durability,
+    keep: Keep,
     log_ready: u64,
     /// Holds the lock until it is dropped.
     _lock: File,
@@ -103,9 +33,9 @@ impl StateDirectory {
     /// # Errors
     /// When the directory can not be used, is in use, or belongs to another pipeline.
     pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
-        let State { folder, described: mut pipeline, snapshot_every, durability, log_ready } =
-            state;
+        let mut pipeline = state.described.clone();
         pipeline.extend(described);
+        let folder = state.folder.clone();
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
         refuse_other(&folder)?;
@@ -119,7 +49,29 @@ impl StateDirectory {
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self { folder, identity, snapshot_every, durability, log_ready, _lock: lock })
+        Ok(Self::with(state, identity, lock))
+    }
+
+    fn with(state: State, identity: LogIdentity, lock: File) -> Self {
+        let State { folder, snapshot_every, durability, keep, log_ready, .. } = state;
+        Self { folder, identity, snapshot_every, durability, keep, log_ready, _lock: lock }
+    }
+
+    /// Refuses a pipeline that says something about itself, by its state or by `described`, that
+    /// the directory says otherwise. What is not said is not looked at.
+    ///
+    /// # Errors
+    /// [`StateError::Changed`], or when the manifest can not be read.
+    pub fn check(&self, state: &State, described: &[(String, String)]) -> Result<(), StateError> {
+        let path = self.folder.display().to_string();
+        for (what, is) in state.described.iter().chain(described) {
+            let was = Self::described(&self.folder, what)?;
+            let (was, is) = (was.unwrap_or_else(|| "not said".to_owned()), Self::in_line(is));
+            if was != is {
+                return Err(StateError::Changed { path, what: what.clone(), was, is });
+            }
+        }
+        Ok(())
     }
 
     /// Opens a directory that is there, whichever pipeline it belongs to, to look at what it holds.
@@ -135,9 +87,7 @@ impl StateDirectory {
         })?;
         let lock = lock(folder)?;
         let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
-        let State { folder, snapshot_every, durability, log_ready, .. } =
-            State::in_directory(folder);
-        Ok(Self { folder, identity, snapshot_every, durability, log_ready, _lock: lock })
+        Ok(Self::with(State::in_directory(folder), identity, lock))
     }
 
     /// What the manifest in a folder says of something that the pipeline was described by; `None`
@@ -190,7 +140,7 @@ impl StateDirectory {
     /// # Errors
     /// When its file can not be read, or is damaged.
     pub fn snapshot(&self, shard: ShardIndex) -> Result<Option<Snapshot>, StateError> {
-        snapshot::read(&self.folder, shard, self.identity)
+        snapshot::read(&snapshot::path_of(&self.folder, shard), shard, self.identity)
     }
 
     /// A shard's snapshot is whole, and not of such a shard.
@@ -236,7 +186,93 @@ impl StateDirectory {
     /// # Errors
     /// When the system says no.
     pub fn begin_snapshot(&self, snapshot: Snapshot) -> Result<SnapshotWriter, StateError> {
-        SnapshotWriter::begin(&self.folder, self.identity, snapshot)
+        let kept = KeptName { shard: snapshot.shard, next: snapshot.next };
+        let kept = (self.keep != Keep::Nothing).then(|| self.folder.join(kept.file_name()));
+        SnapshotWriter::begin(&self.folder, self.identity, (snapshot, kept))
+    }
+
+    /// The snapshots of a shard that are kept, oldest first: each by the first entry that it does
+    /// not know of.
+    ///
+    /// # Errors
+    /// When the directory can not be listed.
+    pub fn kept_snapshots(&self, shard: ShardIndex) -> Result<Vec<EntrySequence>, StateError> {
+        let listed = || StateError::io(self.folder.display().to_string(), "list");
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(listed())? {
+            let name = entry.map_err(listed())?.file_name();
+            let name = name.to_str().and_then(KeptName::parse);
+            kept.extend(name.filter(|name| name.shard == shard).map(|name| name.next));
+        }
+        kept.sort_unstable();
+        Ok(kept)
+    }
+
+    /// One of the snapshots that are kept.
+    ///
+    /// # Errors
+    /// When its file can not be read, or is damaged.
+    pub fn kept_snapshot(
+        &self,
+        shard: ShardIndex,
+        next: EntrySequence,
+    ) -> Result<Snapshot, StateError> {
+        let path = self.folder.join(KeptName { shard, next }.file_name());
+        let told = path.display().to_string();
+        let snapshot = snapshot::read(&path, shard, self.identity)?;
+        snapshot.filter(|snapshot| snapshot.next == next).ok_or_else(|| {
+            let problem = "it is gone, or of another place of the log".to_owned();
+            StateError::Damaged { path: told, problem }
+        })
+    }
+
+    /// From where on a shard's log stays, now that a snapshot of it is in force from which `needed`
+    /// comes next. `segments` are those there are, oldest first, each with its first entry; there
+    /// are so many `shards`.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn first_kept(
+        &self,
+        (shard, needed): (ShardIndex, EntrySequence),
+        segments: &[(SegmentName, EntrySequence)],
+        shards: usize,
+    ) -> Result<EntrySequence, StateError> {
+        let keep = match self.keep {
+            Keep::Nothing => return Ok(needed),
+            Keep::Bytes(bytes) => Keep::Bytes(bytes / shards.max(1) as u64),
+            other => other,
+        };
+        let look = |path: PathBuf| {
+            let found = fs::metadata(&path).and_then(|it| Ok((it.len(), it.modified()?)));
+            found.map_err(StateError::io(path.display().to_string(), "look at"))
+        };
+        let mut extents = Vec::with_capacity(segments.len());
+        for (name, first) in segments {
+            let (bytes, _) = look(self.folder.join(name.to_string()))?;
+            extents.push(Extent { first: *first, bytes });
+        }
+        let start =
+            Base { next: EntrySequence::default(), written: SystemTime::UNIX_EPOCH, bytes: 0 };
+        let mut bases = vec![start];
+        for next in self.kept_snapshots(shard)?.into_iter().filter(|next| *next < needed) {
+            let (bytes, written) = look(self.folder.join(KeptName { shard, next }.file_name()))?;
+            bases.push(Base { next, written, bytes });
+        }
+        Ok(first_kept(keep, &bases, &extents, (needed, SystemTime::now())))
+    }
+
+    /// Removes the snapshots of a shard that are kept and older than `first`.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn forget_before(&self, shard: ShardIndex, first: EntrySequence) -> Result<(), StateError> {
+        for next in self.kept_snapshots(shard)?.into_iter().filter(|next| *next < first) {
+            let path = self.folder.join(KeptName { shard, next }.file_name());
+            let failed = StateError::io(path.display().to_string(), "remove an old snapshot");
+            fs::remove_file(&path).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// How far the output had come; `None` when it had not begun.

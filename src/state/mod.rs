@@ -8,16 +8,20 @@
 //!  DIR/manifest         the pipeline, in words; checked when the directory is opened
 //!  DIR/s000-….log       the log of shard 0, segment by segment
 //!  DIR/s000.snapshot    what shard 0 held at one place of its log; the log before is not needed
+//!  DIR/s000-….snapshot  what it held at earlier places, where history is kept
 //!  DIR/output           how much of the output is part of it for good
 //! ```
 
 mod directory;
 mod error;
+mod history;
 mod manifest;
 mod progress;
+mod settings;
 mod snapshot;
 
-pub use directory::{Durability, State, StateDirectory};
+pub use directory::StateDirectory;
 pub use error::StateError;
 pub use progress::OutputProgress;
+pub use settings::{Durability, Keep, State};
 pub use snapshot::{Snapshot, SnapshotWriter};

@@ -67,6 +67,8 @@ pub struct SnapshotWriter {
     identity: LogIdentity,
     path: PathBuf,
     new: PathBuf,
+    /// The name that it has beside the other one, where history is kept.
+    kept: Option<PathBuf>,
     file: File,
     /// Bytes of the words that are written, and the checksum of these.
     written: usize,
@@ -77,7 +79,7 @@ impl SnapshotWriter {
     pub(super) fn begin(
         folder: &Path,
         identity: LogIdentity,
-        snapshot: Snapshot,
+        (snapshot, kept): (Snapshot, Option<PathBuf>),
     ) -> Result<Self, StateError> {
         let path = path_of(folder, snapshot.shard);
         let new = path.with_extension("snapshot.new");
@@ -86,7 +88,7 @@ impl SnapshotWriter {
             Ok(file)
         });
         let file = file.map_err(StateError::io(new.display().to_string(), "write a snapshot"))?;
-        Ok(Self { snapshot, identity, path, new, file, written: 0, crc: 0 })
+        Ok(Self { snapshot, identity, path, new, kept, file, written: 0, crc: 0 })
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
@@ -147,22 +149,31 @@ impl SnapshotWriter {
     /// # Errors
     /// When the system says no. The snapshot before this one is good still.
     pub fn switch(self) -> Result<(), StateError> {
+        if let Some(kept) = &self.kept {
+            // A run that was killed before the other name was given may have left one.
+            match fs::remove_file(kept) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.failed("give another name to")(error));
+                }
+                _ => {}
+            }
+            fs::hard_link(&self.new, kept).map_err(self.failed("give another name to"))?;
+        }
         fs::rename(&self.new, &self.path).map_err(self.failed("rename"))
     }
 }
 
-/// Reads the snapshot of a shard; `None` when there is none yet.
+/// Reads a snapshot of a shard; `None` when there is none.
 pub(super) fn read(
-    folder: &Path,
+    path: &Path,
     shard: ShardIndex,
     identity: LogIdentity,
 ) -> Result<Option<Snapshot>, StateError> {
-    let path = path_of(folder, shard);
     let told = path.display().to_string();
     let failed = || StateError::io(told.clone(), "read");
     let damaged =
         |problem: &str| StateError::Damaged { path: told.clone(), problem: problem.to_owned() };
-    let mut file = match File::open(&path) {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed()(error)),
@@ -212,11 +223,12 @@ mod tests {
     fn a_snapshot_takes_the_place_of_the_one_before_only_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let read = || read(folder, ShardIndex(3), IDENTITY).unwrap();
+        let read = || read(&path_of(folder, ShardIndex(3)), ShardIndex(3), IDENTITY).unwrap();
         assert_eq!(read(), None);
         for next in [5, 9] {
             let before = read();
-            let mut writer = SnapshotWriter::begin(folder, IDENTITY, snapshot(next)).unwrap();
+            let mut writer =
+                SnapshotWriter::begin(folder, IDENTITY, (snapshot(next), None)).unwrap();
             let mut pieces = 1;
             while !writer.write(64).unwrap() {
                 pieces += 1;
@@ -232,7 +244,7 @@ mod tests {
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut writer = SnapshotWriter::begin(folder, IDENTITY, snapshot(1)).unwrap();
+        let mut writer = SnapshotWriter::begin(folder, IDENTITY, (snapshot(1), None)).unwrap();
         assert!(writer.write(usize::MAX).unwrap());
         writer.switch().unwrap();
         let path = path_of(folder, ShardIndex(3));
@@ -240,14 +252,20 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
             fs::write(&path, &bytes).unwrap();
-            assert!(read(folder, ShardIndex(3), IDENTITY).is_err(), "bit {bit}");
+            assert!(
+                read(&path_of(folder, ShardIndex(3)), ShardIndex(3), IDENTITY).is_err(),
+                "bit {bit}"
+            );
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
         for length in [0, 1, HEADER_BYTES, bytes.len() - 1] {
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(read(folder, ShardIndex(3), IDENTITY).is_err(), "{length} bytes");
+            assert!(
+                read(&path_of(folder, ShardIndex(3)), ShardIndex(3), IDENTITY).is_err(),
+                "{length} bytes"
+            );
         }
         fs::write(&path, &bytes).unwrap();
-        assert!(read(folder, ShardIndex(3), LogIdentity(8)).is_err());
+        assert!(read(&path, ShardIndex(3), LogIdentity(8)).is_err());
     }
 }
