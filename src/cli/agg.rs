@@ -21,8 +21,7 @@ use tidewheel::shard::{DeadLetter, JumpRule};
 use tidewheel::sink::{Output, Results};
 use tidewheel::state::{State, StateDirectory};
 use tidewheel::text::aggregates::{
-    AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
-    with_aggregates,
+    AggregateCall, AggregatesVisitor, ColumnAggregates, parse_aggregates, with_aggregates,
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
@@ -65,13 +64,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let opened = open_inputs(&plan, inputs.collect(), &signals)?;
     let tick = tick(arguments, &opened)?;
     refuse_finer(arguments, tick)?;
-    let places: Vec<(String, ColumnPlace)> = plan
-        .inputs
-        .iter()
-        .zip(&opened.kinds)
-        .enumerate()
-        .map(|(index, (input, kind))| (input.name.clone(), ColumnPlace { index, kind: *kind }))
-        .collect();
+    let places = types::places(&plan.inputs, &opened.kinds);
     let schema = opened.schema;
     let place =
         |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
@@ -177,26 +170,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
     };
     refuse_flags_of_csv(arguments, format)?;
     refuse_two_types(arguments)?;
-    let mut inputs: Vec<InputColumn> = Vec::new();
-    for call in calls {
-        let Some(name) = call.measure.column() else {
-            continue;
-        };
-        let numeric =
-            !matches!(call.measure, tidewheel::text::aggregates::Measure::Of(Function::Count, _));
-        match inputs.iter_mut().find(|input| input.name == *name) {
-            Some(input) => {
-                if numeric && !input.numeric {
-                    (input.numeric, input.asked_by) = (true, call.measure.to_string());
-                }
-            }
-            None => inputs.push(InputColumn {
-                name: name.clone(),
-                numeric,
-                asked_by: call.measure.to_string(),
-            }),
-        }
-    }
+    let inputs = types::inputs_of(calls);
     refuse_type_of_key(arguments, &inputs)?;
     let header = match arguments.no_header {
         true => HeaderMode::Names(arguments.column_names()),
@@ -336,7 +310,10 @@ impl Job<'_> {
         if let Some(durability) = arguments.durability {
             state = state.durability(durability);
         }
-        let none = || "none".to_owned();
+        if let Some(keep) = arguments.keep {
+            state = state.keep(keep);
+        }
+        let none = || types::NONE.to_owned();
         let listed = |texts: Vec<String>| match texts.is_empty() {
             true => none(),
             false => texts.join(", "),
@@ -345,20 +322,27 @@ impl Job<'_> {
             let path = to.file().unwrap_or(Path::new("-"));
             std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
         };
+        let keys = match arguments.keys() {
+            keys if keys.is_empty() => types::NO_KEYS.to_owned(),
+            keys => keys.join(", "),
+        };
+        let header = opened.header.as_deref().filter(|_| arguments.late.is_some());
+        let header = String::from_utf8_lossy(header.unwrap_or_default()).into_owned();
         let lines = [
             ("time column", arguments.time.clone()),
             ("time unit", arguments.time_unit.map_or_else(none, |unit| unit.to_string())),
-            ("keys", listed(arguments.keys())),
+            (types::KEYS, keys),
             (types::AGGREGATES, arguments.agg.clone()),
             (types::TYPES, types::described(&opened.kinds)),
             ("filter", arguments.filter.clone().unwrap_or_else(none)),
             ("delimiter", arguments.delimiter.to_string()),
             ("names of columns", listed(arguments.column_names())),
             ("text for null", listed(arguments.null_texts())),
-            ("output format", format_name(arguments.result_format()).to_owned()),
-            ("column of reasons", if arguments.kind { "there" } else { "not there" }.to_owned()),
-            ("--output", file(&arguments.output)),
-            ("--late", arguments.late.as_ref().map_or_else(none, file)),
+            (types::FORMAT, format_name(arguments.result_format()).to_owned()),
+            (types::REASONS, if arguments.kind { types::THERE } else { "not there" }.to_owned()),
+            (types::OUTPUT, file(&arguments.output)),
+            (types::LATE, arguments.late.as_ref().map_or_else(none, file)),
+            (types::LATE_HEADER, header),
         ];
         Some(lines.into_iter().fold(state, |state, (what, value)| state.described(what, value)))
     }

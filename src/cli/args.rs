@@ -1,5 +1,7 @@
 //! The flags.
 
+use super::replay::Replay;
+use super::verify::Verify;
 use bytesize::ByteSize;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,7 +13,7 @@ use std::time::Duration;
 use tidewheel::Span;
 use tidewheel::cpu::IdlePolicy;
 use tidewheel::engine::Runtime;
-use tidewheel::state::Durability;
+use tidewheel::state::{Durability, Keep};
 use tidewheel::text::render::ResultFormat;
 use tidewheel::text::{DeclaredType, Delimiter, InputFormat, NumberKind, TimeUnit};
 
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     /// Look into a state directory (agg --state): list it, show its entries, see whether it is
     /// whole. Nothing is changed.
     Log(Log),
+    /// Take again what a state directory keeps of its log, and write the results once more.
+    Replay(Replay),
+    /// See whether an output is what its state directory's log gives.
+    Verify(Verify),
 }
 
 const EXAMPLES: &str = "\
@@ -219,7 +225,8 @@ pub(crate) struct Agg {
     ///
     /// Inputs are regular files then, and are known again by the last 4 KiB before the place where
     /// they were left: what stands before may not change. Another --output or --late, another
-    /// filter, other columns or windows are refused; --durability and --snapshot-every may change.
+    /// filter, other columns or windows are refused; --durability, --snapshot-every and --keep may
+    /// change.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 
@@ -235,6 +242,12 @@ pub(crate) struct Agg {
     /// they take.
     #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
     pub(crate) snapshot_every: Option<u64>,
+
+    /// With --state: how much of what was read stays though going on does not need it, for
+    /// tidewheel replay and verify: none, all, what was read in the last 7d, or at most 10GiB.
+    /// What is to go goes at the next snapshot, from one snapshot to another.
+    #[arg(long, value_name = "HOW MUCH", requires = "state", value_parser = parse_keep)]
+    pub(crate) keep: Option<Keep>,
 
     /// The type of a column: delay=f64, id=i64, name=str. Only f64 takes NaN and inf.
     ///
@@ -383,7 +396,7 @@ impl fmt::Display for Destination {
     }
 }
 
-fn destination() -> impl TypedValueParser<Value = Destination> {
+pub(crate) fn destination() -> impl TypedValueParser<Value = Destination> {
     PathBufValueParser::new().map(|path| match path.as_os_str() == "-" {
         true => Destination::StandardOutput,
         false => Destination::File(path),
@@ -473,7 +486,7 @@ fn parse_runtime(text: &str) -> Result<Runtime, String> {
     )
 }
 
-fn parse_output_format(text: &str) -> Result<ResultFormat, String> {
+pub(crate) fn parse_output_format(text: &str) -> Result<ResultFormat, String> {
     named(
         text,
         [
@@ -528,6 +541,16 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
             }
         }
         _ => Err("say process, disk, or disk=5ms for another time between two syncs".to_owned()),
+    }
+}
+
+fn parse_keep(text: &str) -> Result<Keep, String> {
+    match (text, text.parse::<Span>(), text.parse::<ByteSize>()) {
+        ("none", ..) => Ok(Keep::Nothing),
+        ("all", ..) => Ok(Keep::All),
+        (_, Ok(span), _) if !span.is_zero() => Ok(Keep::For(span)),
+        (_, _, Ok(ByteSize(bytes))) if bytes > 0 => Ok(Keep::Bytes(bytes)),
+        _ => Err("say none, all, a span such as 7d, or bytes such as 10GiB".to_owned()),
     }
 }
 

@@ -4,10 +4,14 @@ mod agg;
 mod args;
 mod doctor;
 mod exit;
+mod history;
 mod kept;
 mod log;
 mod output;
+mod replay;
+mod rows;
 mod types;
+mod verify;
 mod watch;
 
 use args::{Arguments, Command};
@@ -80,6 +84,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Agg(arguments) => agg::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Log(arguments) => log::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     exit::code(ended)
 }

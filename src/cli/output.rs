@@ -41,7 +41,7 @@ fn create(path: &std::path::Path) -> Result<File, Failure> {
 }
 
 /// What messages call it.
-fn name_of(to: &Destination) -> String {
+pub(crate) fn name_of(to: &Destination) -> String {
     match to {
         Destination::StandardOutput => STANDARD_OUTPUT.to_owned(),
         Destination::File(path) => path.display().to_string(),
@@ -49,7 +49,7 @@ fn name_of(to: &Destination) -> String {
 }
 
 /// Opens it to be written from its start.
-fn start(to: &Destination) -> Result<Box<dyn Write>, Failure> {
+pub(crate) fn start(to: &Destination) -> Result<Box<dyn Write>, Failure> {
     Ok(match to {
         Destination::StandardOutput => Box::new(io::stdout()),
         Destination::File(path) => Box::new(create(path)?),
@@ -60,6 +60,11 @@ fn start(to: &Destination) -> Result<Box<dyn Write>, Failure> {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// Whether two paths lead to one file that is there.
+pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
+    identity(one).is_some_and(|file| identity(other) == Some(file))
 }
 
 /// Refuses to write over what is read, or two things into one file. Nothing is opened yet.

@@ -66,8 +66,9 @@ impl StateDirectory {
         let path = self.folder.display().to_string();
         for (what, is) in state.described.iter().chain(described) {
             let was = Self::described(&self.folder, what)?;
-            let (was, is) = (was.unwrap_or_else(|| "not said".to_owned()), Self::in_line(is));
-            if was != is {
+            let was = was.unwrap_or_else(|| "not said".to_owned());
+            if was != *is {
+                let (was, is) = (manifest::in_line(&was), manifest::in_line(is));
                 return Err(StateError::Changed { path, what: what.clone(), was, is });
             }
         }
@@ -91,8 +92,7 @@ impl StateDirectory {
     }
 
     /// What the manifest in a folder says of something that the pipeline was described by; `None`
-    /// when there is no manifest, or it does not say. The directory may be in use. It is as
-    /// [`StateDirectory::in_line`] gives it.
+    /// when there is no manifest, or it does not say. The directory may be in use.
     ///
     /// # Errors
     /// When the manifest can not be read, or is damaged.
@@ -102,12 +102,7 @@ impl StateDirectory {
         let manifest =
             Manifest::parse(&path.display().to_string(), &String::from_utf8_lossy(&bytes))?;
         let line = manifest.pipeline.into_iter().find(|(word, _)| word == what);
-        Ok(line.map(|(_, value)| value))
-    }
-
-    /// A text as a manifest has it: control characters and backslashes are escaped.
-    pub fn in_line(text: &str) -> String {
-        manifest::in_line(text)
+        Ok(line.map(|(_, value)| manifest::from_line(&value)))
     }
 
     /// The directory.

@@ -88,6 +88,34 @@ impl Manifest {
     }
 }
 
+/// What [`in_line`] was given.
+pub(super) fn from_line(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        let escaped = match char {
+            '\\' => chars.next(),
+            char => {
+                text.push(char);
+                continue;
+            }
+        };
+        match escaped {
+            Some('t') => text.push('\t'),
+            Some('r') => text.push('\r'),
+            Some('n') => text.push('\n'),
+            Some('u') => {
+                let digits = chars.by_ref().skip(1).take_while(|char| *char != '}');
+                let digits: String = digits.collect();
+                let code = u32::from_str_radix(&digits, 16).ok();
+                text.extend(code.and_then(char::from_u32));
+            }
+            other => text.extend(other),
+        }
+    }
+    text
+}
+
 /// A text that stays in its line and its column; quotes are as they were written.
 pub(super) fn in_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -133,6 +161,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_text_comes_out_of_its_line_as_it_went_in(text in any::<String>()) {
+            let line = in_line(&text);
+            prop_assert!(!line.contains(['\n', '\t']));
+            prop_assert_eq!(from_line(&line), text);
+        }
+
         #[test]
         fn every_flipped_bit_is_noticed(at in any::<prop::sample::Index>(), bit in 0..7_u32) {
             let manifest = manifest(&[("window", "1h"), ("key", "carrier")]);

@@ -27,7 +27,9 @@ mod store;
 mod table;
 
 pub use combiner::{Combiner, Drained, SlicePartial};
-pub use spec::{SliceIndex, SpecError, Thresholds, Window, WindowIndex, WindowSpec};
+pub use spec::{
+    ParseSpecError, SliceIndex, SpecError, Thresholds, Window, WindowIndex, WindowSpec,
+};
 pub use store::{
     Added, Fired, Firing, Flow, LateRow, Reason, StoreError, StoreLimits, StoreStats, WindowStore,
 };

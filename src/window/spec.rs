@@ -1,8 +1,9 @@
 //! Which windows there are, and the slices that they are made of.
 
 use crate::limits::WINDOWS_PER_RECORD_MAX;
-use crate::time::{EventTime, Span, Watermark};
+use crate::time::{EventTime, ParseSpanError, Span, Watermark};
 use std::fmt;
+use std::str::FromStr;
 
 /// A window of event time: `start <= time < end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +104,32 @@ impl fmt::Display for WindowSpec {
             0 => Ok(()),
             offset => write!(f, " moved by {}", Span::from_nanos(offset.unsigned_abs())),
         }
+    }
+}
+
+/// Why a text is not a [`WindowSpec`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseSpecError {
+    /// A length of time is none.
+    #[error(transparent)]
+    Span(#[from] ParseSpanError),
+    /// There are no such windows.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+/// As it is displayed.
+impl FromStr for WindowSpec {
+    type Err = ParseSpecError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSpecError> {
+        let (text, offset) = match text.split_once(" moved by ") {
+            Some((text, offset)) => (text, offset.parse::<Span>()?.as_nanos()),
+            None => (text, 0),
+        };
+        let (size, slide) = text.split_once(" sliding by ").unwrap_or((text, text));
+        Ok(Self::sliding(size.parse()?, slide.parse()?)?.with_offset(offset))
     }
 }
 

@@ -454,6 +454,22 @@ fn run(case: &Case) -> Run {
 }
 
 proptest! {
+    #[test]
+    fn a_spec_is_parsed_as_it_is_displayed(
+        size in 1..100_000_000_u64,
+        slide in 1..100_000_000_u64,
+        offset in any::<i64>(),
+    ) {
+        let (size, slide) = (size.max(slide), size.min(slide));
+        let spec = WindowSpec::sliding(Span::from_micros(size), Span::from_micros(slide));
+        let spec = spec.map(|spec| spec.with_offset(offset));
+        if let Ok(spec) = spec {
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]

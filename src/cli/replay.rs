@@ -1,0 +1,173 @@
+//! `tidewheel replay`: the results of a state directory's log once more, shard by shard.
+
+use super::args::{Destination, destination, parse_output_format};
+use super::exit::Failure;
+use super::history::{History, Viewer, Wanted};
+use super::output::{is_same_file, name_of, start};
+use std::io::Write;
+use std::path::PathBuf;
+use tidewheel::EventTime;
+use tidewheel::record::ShardIndex;
+use tidewheel::text::TimestampReader;
+use tidewheel::text::render::{LateWriter, ResultFormat, ResultRow, ResultWriter};
+
+/// Takes again what a state directory keeps.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    /// The state directory of an earlier tidewheel agg. Nothing is changed there.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Up to the window that ends at this time: 2013-01-02 05:00:00; all, if not given.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<EventTime>,
+    /// Only this shard, counted from 0; one after the other, if not given.
+    #[arg(long, value_name = "N")]
+    shard: Option<u16>,
+    /// How results are written, table, csv or jsonl; as the run wrote them, if not given.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
+    format: Option<ResultFormat>,
+    /// Write results to this file; '-' is standard output.
+    #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
+    output: Destination,
+    /// Write late records to this file, if the run wrote them; '-' is standard output.
+    #[arg(long, value_name = "FILE", value_parser = destination())]
+    late: Option<Destination>,
+}
+
+fn parse_time(text: &str) -> Result<EventTime, String> {
+    TimestampReader::new(None).read(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Replay) -> Result<(), Failure> {
+    let history = History::open(&arguments.folder)?;
+    let shards = history.shards(arguments.shard)?;
+    refuse(arguments, &history)?;
+    let format = arguments.format.unwrap_or(history.format);
+    let writer = ResultWriter::new(format, history.columns.clone(), start(&arguments.output)?);
+    let mut copy = Copy {
+        results: writer,
+        results_name: name_of(&arguments.output),
+        late: None,
+        late_name: arguments.late.as_ref().map(name_of).unwrap_or_default(),
+        until: arguments.until,
+        seen: Seen::default(),
+    };
+    copy.results.header().map_err(|error| copy.failed(&error))?;
+    if let (Some(to), Some((_, header))) = (&arguments.late, &history.late) {
+        let mut late = LateWriter::new(start(to)?);
+        late.header(header.as_deref())
+            .map_err(|error| Failure::writing(&copy.late_name, &error))?;
+        copy.late = Some(late);
+    }
+    for shard in shards {
+        copy.seen = Seen::default();
+        history.replay(shard, &mut copy)?;
+        copy.tell(shard);
+    }
+    copy.finish()
+}
+
+/// Refuses to write over what the run itself has written, or late records of a run without them.
+fn refuse(arguments: &Replay, history: &History) -> Result<(), Failure> {
+    if arguments.late.is_some() && history.late.is_none() {
+        return Err(Failure::Usage(format!(
+            "{}: the run was not asked for late records (--late), and their text was not kept",
+            history.folder.display()
+        )));
+    }
+    if arguments.late.as_ref() == Some(&arguments.output) {
+        return Err(Failure::Usage(
+            "--late is where the results go too; give each a file of its own".to_owned(),
+        ));
+    }
+    let written = std::iter::once(&history.output).chain(history.late.as_ref().map(|(it, _)| it));
+    let to = [Some(&arguments.output), arguments.late.as_ref()];
+    for path in to.into_iter().flatten().filter_map(Destination::file) {
+        if written.clone().any(|written| is_same_file(path, written)) {
+            return Err(Failure::Usage(format!(
+                "{}: is what the run itself has written, and goes on with; name another file",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What came out of a shard.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Numbers of the first and the last result.
+    results: Option<(u64, u64)>,
+    /// The end of the first one's window.
+    from: Option<EventTime>,
+    late: u64,
+}
+
+/// Results and late records on their way out.
+struct Copy {
+    results: ResultWriter<Box<dyn Write>>,
+    results_name: String,
+    late: Option<LateWriter<Box<dyn Write>>>,
+    late_name: String,
+    until: Option<EventTime>,
+    seen: Seen,
+}
+
+impl Copy {
+    fn failed(&self, error: &std::io::Error) -> Failure {
+        Failure::writing(&self.results_name, error)
+    }
+
+    /// Says what of a shard was kept.
+    fn tell(&self, shard: ShardIndex) {
+        let shard = shard.0;
+        let Seen { results, from, late } = &self.seen;
+        let late = match late {
+            0 => String::new(),
+            late => format!(", {}", super::counted(*late, "late record")),
+        };
+        super::say(&match (results, from) {
+            (Some((0, last)), _) => {
+                format!(
+                    "shard {shard}: {}, from its start{late}",
+                    super::counted(last + 1, "result")
+                )
+            }
+            (Some((first, last)), Some(from)) => format!(
+                "shard {shard}: results {first} to {last}, from the window that ends at {from} on; \
+                 what was before is not kept{late}"
+            ),
+            _ => format!("shard {shard}: no results{late}"),
+        });
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let Self { results, results_name, late, late_name, .. } = self;
+        results.finish().map_err(|error| Failure::writing(&results_name, &error))?;
+        if let Some(late) = late {
+            late.finish().map_err(|error| Failure::writing(&late_name, &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Viewer for Copy {
+    fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        // They come in the order of their windows' ends.
+        if self.until.is_some_and(|until| row.window_end > until) {
+            return Ok(Wanted::Enough);
+        }
+        let first = self.seen.results.map_or(sequence, |(first, _)| first);
+        self.seen.results = Some((first, sequence));
+        self.seen.from.get_or_insert(row.window_end);
+        self.results.row(row).map_err(|error| self.failed(&error))?;
+        Ok(Wanted::More)
+    }
+
+    fn late(&mut self, _: u64, text: &[u8]) -> Result<(), Failure> {
+        self.seen.late += 1;
+        let Some(late) = &mut self.late else { return Ok(()) };
+        late.record(text).map_err(|error| Failure::writing(&self.late_name, &error))
+    }
+}

@@ -1,0 +1,189 @@
+//! `tidewheel replay` and `tidewheel verify`: what a state directory keeps comes out once more, and
+//! an output that is not what it gives is found out.
+#![cfg(feature = "cli")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn tidewheel(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
+    let output = command.current_dir(folder).args(arguments).output().expect("the command runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// The words of a command.
+fn words(text: &str) -> Vec<&str> {
+    text.split(' ').collect()
+}
+
+/// Each line, and how often it stands there.
+fn lines(text: &str) -> BTreeMap<&str, u64> {
+    let mut lines = BTreeMap::new();
+    text.lines().for_each(|line| *lines.entry(line).or_insert(0) += 1);
+    lines
+}
+
+/// A folder with an input of which some records are late; keys hold quotes, commas and ends of
+/// lines.
+fn input() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::from("t,k,v\n");
+    for n in 0..60_000_u64 {
+        let late = if n % 97 == 0 { 3_000 } else { 0 };
+        let time = (10_000 + n * 10).saturating_sub(late);
+        writeln!(text, "{time},\"k,\"\"{}\n{}\",{n}", n % 7, n % 53).unwrap();
+    }
+    fs::write(folder.path().join("in.csv"), text).unwrap();
+    folder
+}
+
+const AGG: &str = "agg in.csv --time t --time-unit ms --key k --window 1s --slide 300ms \
+                   --agg sum(v),count --shards 2 --state state --snapshot-every 200KB --late late";
+
+/// Lets a run come to its last snapshot and kills it; the next one comes to the end.
+fn run(folder: &Path, more: &str) {
+    let agg = [words(AGG), words(more)].concat();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
+    command.current_dir(folder).args(&agg).arg("--follow").stderr(Stdio::null());
+    let mut waiting = command.spawn().expect("the command runs");
+    let snapshot = |shard| folder.join(format!("state/s00{shard}.snapshot")).exists();
+    let begun = Instant::now();
+    while !(snapshot(0) && snapshot(1)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "snapshots come in force");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    waiting.kill().expect("it can be killed");
+    waiting.wait().expect("it ends");
+    let (code, _, errors) = tidewheel(folder, &agg);
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn all_that_is_kept_comes_out_once_more() {
+    for more in ["--keep all --output out.csv", "--keep 1h --output out.jsonl --kind"] {
+        let folder = input();
+        let folder = folder.path();
+        run(folder, more);
+        let out = if more.ends_with("csv") { "out.csv" } else { "out.jsonl" };
+        let written = fs::read_to_string(folder.join(out)).unwrap();
+        let (code, replayed, told) = tidewheel(folder, &words("replay state --late again"));
+        assert_eq!(code, Some(0), "{told}");
+        assert!(lines(&replayed) == lines(&written), "the same rows as {out}");
+        let late = |name| fs::read_to_string(folder.join(name)).unwrap();
+        assert!(late("late").len() > 1_000 && lines(&late("late")) == lines(&late("again")));
+
+        let one = |shard| tidewheel(folder, &["replay", "state", "--shard", shard]).1;
+        let both = if out == "out.csv" {
+            let rest = one("1");
+            one("0") + rest.split_once('\n').unwrap().1
+        } else {
+            one("0") + &one("1")
+        };
+        assert!(both == replayed, "shard by shard, byte for byte");
+
+        let (code, verdict, told) = tidewheel(folder, &words("verify state"));
+        assert_eq!(code, Some(0), "{verdict}{told}");
+        assert!(verdict.starts_with("PASS: ") && !verdict.contains("not looked at"), "{verdict}");
+        let (_, verdict, _) = tidewheel(folder, &words("verify state --format json"));
+        let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();
+        assert_eq!(verdict["pass"], true);
+        assert_eq!(verdict["late"]["pass"], true);
+    }
+}
+
+#[test]
+fn a_replay_ends_with_the_window_that_is_asked_for() {
+    let folder = input();
+    run(folder.path(), "--keep all --output out.csv");
+    let until = ["replay", "state", "--until", "1970-01-01 00:02:00.100"];
+    let (code, replayed, told) = tidewheel(folder.path(), &until);
+    assert_eq!(code, Some(0), "{told}");
+    let ends = |text: &str| -> Vec<String> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.records().map(|row| row.unwrap()[1].to_owned()).collect()
+    };
+    let last = "1970-01-01 00:02:00.100";
+    assert_eq!(ends(&replayed).iter().max().unwrap(), last);
+    let written = fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    let expected = ends(&written).iter().filter(|end| end.as_str() <= last).count();
+    assert_eq!(ends(&replayed).len(), expected);
+}
+
+#[test]
+fn what_is_not_kept_is_named() {
+    let folder = input();
+    let folder = folder.path();
+    run(folder, "--output out.csv");
+    let (code, replayed, told) = tidewheel(folder, &words("replay state"));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("what was before is not kept"), "{told}");
+    let written = fs::read_to_string(folder.join("out.csv")).unwrap();
+    let (all, some) = (lines(&written), lines(&replayed));
+    assert!(some.len() > 10 && some.len() < all.len());
+    assert!(some.iter().all(|(line, n)| all.get(line).is_some_and(|all| all >= n)));
+    let (code, verdict, told) = tidewheel(folder, &words("verify state"));
+    assert_eq!(code, Some(0), "{verdict}{told}");
+    assert!(verdict.contains("whose log is not kept"), "{verdict}");
+    let to = words("replay state --output out.csv");
+    let (code, _, told) = tidewheel(folder, &to);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("is what the run itself has written"), "{told}");
+    assert_eq!(fs::read_to_string(folder.join("out.csv")).unwrap(), written);
+}
+
+#[test]
+fn an_output_that_is_not_what_the_log_gives_is_found_out() {
+    let folder = input();
+    let folder = folder.path();
+    run(folder, "--keep all --output out.csv");
+    let good = fs::read_to_string(folder.join("out.csv")).unwrap();
+    // A digit of a count, in the middle of the file.
+    let at = good.len() / 2 + good[good.len() / 2..].find('\n').unwrap() - 1;
+    let mut bad = good.clone().into_bytes();
+    bad[at] = if bad[at] == b'9' { b'8' } else { b'9' };
+    fs::write(folder.join("out.csv"), bad).unwrap();
+    let (code, verdict, told) = tidewheel(folder, &words("verify state"));
+    assert_eq!(code, Some(4), "{verdict}");
+    assert_eq!(verdict.matches("DIFFERS: window ").count(), 1, "{verdict}");
+    assert!(verdict.contains("only in the log (shard "), "{verdict}");
+    assert_eq!(verdict.matches("only in the output: ").count(), 1, "{verdict}");
+    assert!(told.contains("out.csv: not what the log of state gives"), "{told}");
+
+    // A row twice, another gone: as many as before, of other windows.
+    let mut records: Vec<&str> = good.split_inclusive('\n').collect();
+    let (first, last) = (records[1..3].concat(), records.len() - 2);
+    records.truncate(last);
+    fs::write(folder.join("out.csv"), records.concat() + &first).unwrap();
+    let (code, verdict, told) = tidewheel(folder, &words("verify state --format json"));
+    let length = fs::metadata(folder.join("out.csv")).unwrap().len();
+    if length < good.len() as u64 {
+        assert!(told.contains("bytes are there"), "{told}");
+    } else {
+        let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();
+        assert_eq!(verdict["pass"], false);
+        assert!(verdict["differing"].as_array().unwrap().len() >= 2);
+    }
+    assert_eq!(code, Some(4));
+
+    fs::write(folder.join("out.csv"), &good).unwrap();
+    let late = fs::read_to_string(folder.join("late")).unwrap();
+    fs::write(folder.join("late"), late.replacen('9', "8", 1)).unwrap();
+    let (code, verdict, _) = tidewheel(folder, &words("verify state"));
+    assert_eq!(code, Some(4));
+    assert!(verdict.contains("DIFFERS: late records"), "{verdict}");
+}
+
+#[test]
+fn what_is_no_state_of_agg_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["replay", "verify"] {
+        let (code, _, told) = tidewheel(folder.path(), &[command, "."]);
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains("no state of tidewheel agg"), "{told}");
+    }
+}
