@@ -147,10 +147,9 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     let other = scratch.run(&[&KEPT[..], &["--null", "NA,-"]].concat());
     assert!(errors(&other).contains("its text for null was none and is NA, - now"));
     let manifest = fs::read_to_string(scratch.path("state").join("manifest")).unwrap();
-    assert!(
-        manifest.contains("\nwindows\t2s sliding by 500ms\nout-of-orderness\t1s\n"),
-        "{manifest}"
-    );
+    for line in ["windows\t2s sliding by 500ms", "out-of-orderness\t1s"] {
+        assert!(manifest.lines().any(|known| known == line), "{manifest}");
+    }
     assert!(!manifest.contains(['{', '[', '"']), "{manifest}");
 
     let elsewhere = ["--state", "state", "--output", "b.csv", "--late", "late.csv"];

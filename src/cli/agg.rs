@@ -343,6 +343,7 @@ impl Job<'_> {
             (types::OUTPUT, file(&arguments.output)),
             (types::LATE, arguments.late.as_ref().map_or_else(none, file)),
             (types::LATE_HEADER, header),
+            (types::DELIVERY, arguments.deliver.to_string()),
         ];
         Some(lines.into_iter().fold(state, |state, (what, value)| state.described(what, value)))
     }

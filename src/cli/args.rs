@@ -221,7 +221,7 @@ pub(crate) struct Agg {
     pub(crate) late: Option<Destination>,
 
     /// Keep what was read in this directory: a run that was stopped, killed or cut off is gone on
-    /// with by the same command, and --output FILE ends as if it had never stopped.
+    /// with by the same command, and --output FILE ends as if it had never stopped (--deliver).
     ///
     /// Inputs are regular files then, and are known again by the last 4 KiB before the place where
     /// they were left: what stands before may not change. Another --output or --late, another
@@ -235,6 +235,17 @@ pub(crate) struct Agg {
     /// every 20 ms), and a result is written once all that it follows from has been.
     #[arg(long, value_name = "WHAT", requires = "state", value_parser = parse_durability)]
     pub(crate) durability: Option<Durability>,
+
+    /// With --state: how often a result is written when a run is cut off and gone on with, however
+    /// it was cut off.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        requires = "state",
+        default_value = "exactly-once"
+    )]
+    pub(crate) deliver: Delivery,
 
     /// With --state: after how much of what was read (16MiB, 1GB), shard by shard, all open windows
     /// are written down, so that what was read before can be removed; 64MiB if not given. Less: the
@@ -339,7 +350,7 @@ impl Agg {
         match (self.format, &self.output) {
             (Some(format), _) => format,
             (None, Destination::File(path)) if is_json_lines(path) => ResultFormat::JsonLines,
-            (None, output) if output.is_terminal() => ResultFormat::Table,
+            (None, output) if output.is_terminal() && self.state.is_none() => ResultFormat::Table,
             (None, _) => ResultFormat::Csv,
         }
     }
@@ -444,6 +455,33 @@ pub(crate) struct LogPlace {
     /// How it is written.
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: OutputStyle,
+}
+
+/// How often a result leaves that a cut-off run may have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "the names that the field has for them")]
+pub(crate) enum Delivery {
+    /// Once. --output and --late are regular files: the next run cuts them back to what is known to
+    /// be good. Costs a word about their length, ten times a second.
+    ExactlyOnce,
+    /// Once or more. The next run appends, and what was written in the last 100 ms before the cut
+    /// may come again; standard output and pipes will do. Costs the same.
+    AtLeastOnce,
+    /// Once or not at all. It is noted first that results are out, and then they are written, so
+    /// what was between when the run was cut off is lost: up to 256 KiB of them. Results wait for
+    /// the note, up to 5 ms.
+    AtMostOnce,
+}
+
+/// As it is said on the command line.
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+            Self::AtMostOnce => "at-most-once",
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -23,6 +23,7 @@ pub(crate) struct History {
     pub(crate) columns: ResultColumns,
     pub(crate) format: ResultFormat,
     pub(crate) output: PathBuf,
+    pub(crate) delivery: String,
     /// The file of late records, if there is one, and the header that stands there.
     pub(crate) late: Option<(PathBuf, Option<Vec<u8>>)>,
     sources: usize,
@@ -90,6 +91,7 @@ impl History {
             format: super::args::parse_output_format(&line(types::FORMAT)?)
                 .map_err(|_| bad(types::FORMAT))?,
             output: PathBuf::from(line(types::OUTPUT)?),
+            delivery: line(types::DELIVERY)?,
             late,
             sources: usize::from(number("sources")?),
             spec: line("windows")?.parse().map_err(|_| bad("windows"))?,

@@ -1,8 +1,9 @@
 //! Output that goes on where an earlier run stopped: what the state directory says is part of it
 //! for good, and what comes beyond that.
 
-use super::exit::Failure;
-use std::cell::Cell;
+use super::args::Destination;
+use super::exit::{Failure, STANDARD_OUTPUT};
+use std::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +24,7 @@ pub(crate) struct Kept {
     before: OutputProgress,
     now: OutputProgress,
     said: Instant,
+    is_first: bool,
 }
 
 impl Kept {
@@ -42,7 +44,12 @@ impl Kept {
             // Before anything is logged: where this is missing later, it was taken away.
             directory.set_output_progress(&before)?;
         }
-        Ok(Self { directory, now: before.clone(), before, said: Instant::now() })
+        Ok(Self { directory, now: before.clone(), before, said: Instant::now(), is_first })
+    }
+
+    /// Whether there was no run before this one.
+    pub(crate) fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Bytes of results and of late records that earlier runs brought out for good.
@@ -173,6 +180,109 @@ impl KeptFile {
             "{}: {problem} while it was written; nothing more is kept",
             self.name
         )))
+    }
+}
+
+/// An output of which all stays that was ever written.
+pub(crate) struct Appended {
+    name: String,
+    /// `None`: standard output.
+    file: Option<File>,
+    /// Whether nothing stands there yet.
+    pub(crate) is_new: bool,
+}
+
+impl Appended {
+    /// Opens it behind what is there; on the `first` run, anew.
+    pub(crate) fn open(to: &Destination, first: bool) -> Result<Self, Failure> {
+        let Some(path) = to.file() else {
+            let name = STANDARD_OUTPUT.to_owned();
+            return Ok(Self { name, file: None, is_new: true });
+        };
+        if first {
+            super::output::create(path)?;
+        }
+        let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed(path))?;
+        let is_new = file.metadata().map_err(failed(path))?.len() == 0;
+        Ok(Self { name: path.display().to_string(), file: Some(file), is_new })
+    }
+
+    pub(crate) fn writer(&self) -> Result<Box<dyn Write>, Failure> {
+        Ok(match &self.file {
+            None => Box::new(io::stdout()),
+            Some(file) => Box::new(file.try_clone().map_err(failed(Path::new(&self.name)))?),
+        })
+    }
+
+    /// What was written survives a loss of power, where that can be said of it.
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let is_file = file.metadata().map_err(failed(Path::new(&self.name)))?.is_file();
+        match is_file {
+            true => file.sync_data().map_err(failed(Path::new(&self.name))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// How long, and how much of it, is held back at most.
+const HOLD: Duration = Duration::from_millis(5);
+const HOLD_BYTES: usize = 256 << 10;
+
+/// What waits until it is said that it is out.
+pub(crate) struct HeldBack {
+    name: String,
+    out: Box<dyn Write>,
+    waiting: Rc<RefCell<Waiting>>,
+}
+
+/// Bytes, and since when.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    since: Option<Instant>,
+}
+
+/// Writes to what is held back.
+struct Holding(Rc<RefCell<Waiting>>);
+
+impl Write for Holding {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut waiting = self.0.borrow_mut();
+        waiting.since.get_or_insert_with(Instant::now);
+        waiting.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl HeldBack {
+    /// What is written to the second of these is held before `out`.
+    pub(crate) fn before(out: Box<dyn Write>, name: String) -> (Self, Box<dyn Write>) {
+        let waiting = Rc::new(RefCell::new(Waiting::default()));
+        let holding = Box::new(Holding(Rc::clone(&waiting)));
+        (Self { name, out, waiting }, holding)
+    }
+
+    /// Whether anything waits.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.waiting.borrow().bytes.is_empty()
+    }
+
+    /// Whether it has waited long enough, or is much.
+    pub(crate) fn is_due(&self) -> bool {
+        let waiting = self.waiting.borrow();
+        waiting.bytes.len() >= HOLD_BYTES
+            || waiting.since.is_some_and(|since| since.elapsed() >= HOLD)
+    }
+
+    /// Writes it.
+    pub(crate) fn let_go(&mut self) -> Result<(), Failure> {
+        let Waiting { bytes, .. } = std::mem::take(&mut *self.waiting.borrow_mut());
+        let written = self.out.write_all(&bytes).and_then(|()| self.out.flush());
+        written.map_err(|error| Failure::writing(&self.name, &error))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where results and late records are written.
 
-use super::args::{Agg, Destination};
+use super::args::{Agg, Delivery, Destination};
 use super::exit::{Failure, STANDARD_OUTPUT};
-use super::kept::{Kept, KeptFile};
+use super::kept::{Appended, HeldBack, Kept, KeptFile};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -21,14 +21,23 @@ pub(crate) struct Outputs {
     kept: Option<KeptFiles>,
 }
 
-/// What is kept of the files that are written, and the files, to ask how long they are.
+/// What is kept of what is written.
 struct KeptFiles {
     kept: Kept,
-    results: KeptFile,
-    late: Option<KeptFile>,
+    how: Keeping,
 }
 
-fn create(path: &std::path::Path) -> Result<File, Failure> {
+/// How it is known what of an output is out.
+enum Keeping {
+    /// By the lengths of files, which are cut back to that.
+    Lengths { results: KeptFile, late: Option<KeptFile> },
+    /// By what was written, all of which stays.
+    Written(Vec<Appended>),
+    /// By what is about to be written: it is held until that is said.
+    Said(Vec<HeldBack>),
+}
+
+pub(crate) fn create(path: &Path) -> Result<File, Failure> {
     File::create(path).map_err(|error| {
         let mend = match error.kind() {
             io::ErrorKind::NotFound => "; make its folder first",
@@ -67,6 +76,79 @@ pub(crate) fn is_same_file(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|file| identity(other) == Some(file))
 }
 
+/// Something that is written to, and whether nothing stands there yet.
+struct Opened {
+    writer: Box<dyn Write>,
+    is_new: bool,
+}
+
+type OpenedKept = (Opened, Option<Opened>, Keeping);
+
+/// Refuses one file for both, now that the results' is there.
+fn refuse_same_kept(output: &Destination, late: Option<&Destination>) -> Result<(), Failure> {
+    late.map_or(Ok(()), |late| refuse_same(output, late))
+}
+
+/// Opens files that are cut back to what is good.
+fn open_lengths(
+    output: &Destination,
+    late: Option<&Destination>,
+    kept: &Kept,
+) -> Result<OpenedKept, Failure> {
+    let (bytes, late_bytes) = kept.bytes();
+    let open = |to: &Destination, bytes| match (to.file(), bytes) {
+        (None, _) => unreachable!("only files are cut back, and others were refused"),
+        (Some(path), 0) => {
+            create(path)?;
+            KeptFile::begin(path, kept.survives_loss_of_power())
+        }
+        (Some(path), bytes) => KeptFile::go_on(path, bytes),
+    };
+    let results = open(output, bytes)?;
+    refuse_same_kept(output, late)?;
+    let late = late.map(|to| open(to, late_bytes)).transpose()?;
+    let written = Opened { writer: results.writer()?, is_new: bytes == 0 };
+    let late_writer = late.as_ref().map(KeptFile::writer).transpose()?;
+    let late_written = late_writer.map(|writer| Opened { writer, is_new: late_bytes == 0 });
+    Ok((written, late_written, Keeping::Lengths { results, late }))
+}
+
+/// Opens files that are appended to.
+fn open_written(
+    output: &Destination,
+    late: Option<&Destination>,
+    kept: &Kept,
+) -> Result<OpenedKept, Failure> {
+    let results = Appended::open(output, kept.is_first())?;
+    refuse_same_kept(output, late)?;
+    let late = late.map(|to| Appended::open(to, kept.is_first())).transpose()?;
+    let opened = |file: &Appended| {
+        let writer = file.writer()?;
+        Ok::<_, Failure>(Opened { writer, is_new: file.is_new })
+    };
+    let written = (opened(&results)?, late.as_ref().map(opened).transpose()?);
+    let files = [Some(results), late].into_iter().flatten().collect();
+    Ok((written.0, written.1, Keeping::Written(files)))
+}
+
+/// Opens files that are appended to once it is said what.
+fn open_said(
+    output: &Destination,
+    late: Option<&Destination>,
+    kept: &Kept,
+) -> Result<OpenedKept, Failure> {
+    let (results, late_records, _) = open_written(output, late, kept)?;
+    let mut held = Vec::new();
+    let mut hold = |Opened { writer, is_new }: Opened, to: &Destination| {
+        let (back, writer) = HeldBack::before(writer, name_of(to));
+        held.push(back);
+        Opened { writer, is_new }
+    };
+    let results = hold(results, output);
+    let late = late_records.zip(late).map(|(records, to)| hold(records, to));
+    Ok((results, late, Keeping::Said(held)))
+}
+
 /// Refuses to write over what is read, or two things into one file. Nothing is opened yet.
 pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
     let late = arguments.late.as_ref().and_then(Destination::file);
@@ -95,7 +177,7 @@ pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
     refuse_with_state(arguments)?;
     match &arguments.late {
         Some(late) if arguments.output == *late => Err(same(late)),
-        Some(late) => refuse_same(arguments, late),
+        Some(late) => refuse_same(&arguments.output, late),
         None => Ok(()),
     }
 }
@@ -108,9 +190,9 @@ fn same(late: &Destination) -> Failure {
 
 /// Refuses one file for results and late records. Two names of one that is still to be made are
 /// told apart once the results' file is made.
-fn refuse_same(arguments: &Agg, late: &Destination) -> Result<(), Failure> {
+fn refuse_same(output: &Destination, late: &Destination) -> Result<(), Failure> {
     let file = |to: &Destination| identity(to.file().unwrap_or(Path::new("/dev/stdout")));
-    match file(&arguments.output) {
+    match file(output) {
         Some(output) if file(late) == Some(output) => Err(same(late)),
         _ => Ok(()),
     }
@@ -159,17 +241,21 @@ fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
         }
     }
     let late = arguments.late.as_ref().map(|late| ("--late", late));
+    let is_cut_back = arguments.deliver == Delivery::ExactlyOnce;
     for (flag, to) in [("--output", &arguments.output)].into_iter().chain(late) {
         let Some(path) = to.file() else {
+            if !is_cut_back {
+                continue;
+            }
             return Err(Failure::Usage(format!(
                 "--state needs {flag} FILE: the next run cuts the file back to what is good, and \
-                 standard output cannot be"
+                 standard output cannot be; or say --deliver at-least-once"
             )));
         };
-        if path.exists() && !path.is_file() {
+        if is_cut_back && path.exists() && !path.is_file() {
             return Err(Failure::Usage(format!(
                 "--state needs {flag} to be a regular file, and {} is none: the next run cuts it \
-                 back to what is good",
+                 back to what is good; or say --deliver at-least-once",
                 path.display()
             )));
         }
@@ -210,7 +296,7 @@ impl Outputs {
                 Destination::StandardOutput => format!("{STANDARD_OUTPUT} (--late)"),
                 Destination::File(_) => name_of(to),
             };
-            refuse_same(arguments, to)?;
+            refuse_same(&arguments.output, to)?;
             let mut late = LateWriter::new(start(to)?);
             late.header(header).map_err(|error| Failure::writing(&outputs.late_name, &error))?;
             outputs.late = Some(late);
@@ -226,46 +312,54 @@ impl Outputs {
         kept: Kept,
     ) -> Result<Self, Failure> {
         let (output, late) = (&arguments.output, &arguments.late);
-        let (bytes, late_bytes) = kept.bytes();
-        let open = |to: &Destination, bytes| match (to.file(), bytes) {
-            (None, _) => unreachable!("only files are kept, and others were refused"),
-            (Some(path), 0) => {
-                create(path)?;
-                KeptFile::begin(path, kept.survives_loss_of_power())
-            }
-            (Some(path), bytes) => KeptFile::go_on(path, bytes),
+        let (results_file, late_file, how) = match arguments.deliver {
+            Delivery::ExactlyOnce => open_lengths(output, late.as_ref(), &kept)?,
+            Delivery::AtLeastOnce => open_written(output, late.as_ref(), &kept)?,
+            Delivery::AtMostOnce => open_said(output, late.as_ref(), &kept)?,
         };
         let results_name = name_of(output);
         let late_name = late.as_ref().map(name_of).unwrap_or_default();
-        let results_file = open(output, bytes)?;
-        if let Some(late) = late {
-            refuse_same(arguments, late)?;
-        }
-        let late_file = late.as_ref().map(|to| open(to, late_bytes)).transpose()?;
-        let writer = results_file.writer()?;
-        let mut results = ResultWriter::new(arguments.result_format(), columns, writer);
-        let writer = late_file.as_ref().map(KeptFile::writer).transpose()?;
-        let mut late = writer.map(LateWriter::new);
-        let files = KeptFiles { kept, results: results_file, late: late_file };
-        if bytes == 0 {
+        let format = arguments.result_format();
+        let mut results = ResultWriter::new(format, columns, results_file.writer);
+        if results_file.is_new {
             results.header().map_err(|error| Failure::writing(&results_name, &error))?;
         }
-        if let Some(late) = late.as_mut().filter(|_| late_bytes == 0) {
+        let late = late_file.map(|file| {
+            let mut late = LateWriter::new(file.writer);
+            let header = header.filter(|_| file.is_new);
             late.header(header).map_err(|error| Failure::writing(&late_name, &error))?;
-        }
-        Ok(Self { results, results_name, late, late_name, kept: Some(files) })
+            Ok::<_, Failure>(late)
+        });
+        let kept = Some(KeptFiles { kept, how });
+        Ok(Self { results, results_name, late: late.transpose()?, late_name, kept })
     }
 
-    /// Says how far kept files have come, when it is time to or `now`. Says whether it did.
+    /// Says how far what is kept has come, when it is time to or `now`. Says whether it did.
     pub(crate) fn keep(&mut self, now: bool) -> Result<bool, Failure> {
-        if !self.kept.as_ref().is_some_and(|files| now || files.kept.is_due()) {
+        let is_due = |files: &KeptFiles| match &files.how {
+            Keeping::Said(held) => files.kept.is_due() || held.iter().any(HeldBack::is_due),
+            _ => files.kept.is_due(),
+        };
+        if !self.kept.as_ref().is_some_and(|files| now || is_due(files)) {
             return Ok(false);
         }
-        self.flush()?;
-        let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(false) };
+        self.flush_writers()?;
+        let Some(KeptFiles { kept, how }) = &mut self.kept else { return Ok(false) };
         let durably = kept.survives_loss_of_power();
-        let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
-        kept.say(results.length(durably)?, late.unwrap_or(0))?;
+        match how {
+            Keeping::Lengths { results, late } => {
+                let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
+                kept.say(results.length(durably)?, late.unwrap_or(0))?;
+            }
+            Keeping::Written(files) => {
+                files.iter().filter(|_| durably).try_for_each(Appended::sync)?;
+                kept.say(0, 0)?;
+            }
+            Keeping::Said(held) => {
+                kept.say(0, 0)?;
+                held.iter_mut().try_for_each(HeldBack::let_go)?;
+            }
+        }
         Ok(true)
     }
 
@@ -309,6 +403,15 @@ impl Outputs {
 
     /// Lets a reader see what was written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        match self.kept.as_ref().map(|files| &files.how) {
+            Some(Keeping::Said(held)) if held.iter().any(HeldBack::is_any) => {
+                self.keep(true).map(drop)
+            }
+            _ => self.flush_writers(),
+        }
+    }
+
+    fn flush_writers(&mut self) -> Result<(), Failure> {
         self.results.flush().map_err(|error| self.failed(&error))?;
         match &mut self.late {
             Some(late) => late.flush().map_err(|error| Failure::writing(&self.late_name, &error)),

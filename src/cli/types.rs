@@ -24,6 +24,8 @@ pub(crate) const THERE: &str = "there";
 pub(crate) const OUTPUT: &str = "--output";
 pub(crate) const LATE: &str = "--late";
 pub(crate) const LATE_HEADER: &str = "header of late records";
+/// How often a result leaves.
+pub(crate) const DELIVERY: &str = "delivery";
 /// What is said of a thing that there is none of.
 pub(crate) const NONE: &str = "none";
 

@@ -3,7 +3,7 @@
 //! A window's results are told by how many there are and by a digest that does not depend on their
 //! order: the sum of the rows' hashes. Both are made of the log, taken again, and of the file.
 
-use super::args::OutputStyle;
+use super::args::{Delivery, OutputStyle};
 use super::counted;
 use super::exit::{Failure, STANDARD_OUTPUT};
 use super::history::{History, Viewer, Wanted};
@@ -61,6 +61,14 @@ struct Sides {
 /// Runs the command.
 pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
     let history = History::open(&arguments.folder)?;
+    if history.delivery != Delivery::ExactlyOnce.to_string() {
+        return Err(Failure::Usage(format!(
+            "{}: results are delivered {}, so the output may hold others than the log gives; \
+             tidewheel replay brings those out",
+            arguments.folder.display(),
+            history.delivery
+        )));
+    }
     // Not held on to: each replay opens it for itself.
     let progress = StateDirectory::look_at(&arguments.folder)?.output_progress()?;
     let progress = progress.unwrap_or_else(|| OutputProgress::none(history.shards.into()));
