@@ -697,7 +697,7 @@ fn windows_that_can_not_be() {
         (&["--window", "1h", "--slide", "-15m"], &["'-15m' for '--slide <SPAN>'", "is negative"]),
         (&["--window", "1h", "--slide", "0s"], &["never end", "give a slide above zero"]),
         (&["--window", "1h", "--slide", "2h"], &["2h is longer", "take a slide of at most 1h"]),
-        (&["--window", "1fortnight"], &["'fortnight'", "ns, us, ms, s, m, h and d"]),
+        (&["--window", "1fortnight"], &["'fortnight'", "ns, us, ms, s, m, h, d and w"]),
         (&["--window", "1h", "--out-of-order", "-5m"], &["'-5m'", "is negative"]),
     ] {
         run(more).says(2, parts).writes_nothing();

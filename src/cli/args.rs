@@ -117,8 +117,8 @@ pub(crate) struct Agg {
 
     /// The column of event time, such as 2013-01-01 05:17:00.
     ///
-    /// With Z or +02:00 behind it if it is not UTC, with T for the space, with up to nine digits of
-    /// a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
+    /// With Z, +02:00 or +02 behind it if it is not UTC, with T for the space, with up to nine digits
+    /// of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
     /// 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
@@ -127,7 +127,7 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "COL,..", value_parser = parse_names)]
     key: Vec<Names>,
 
-    /// The length of a window: 1h, 10s, 500ms.
+    /// The length of a window: 1h, 10s, 500ms, 1h30m, 1.5h, 1w.
     ///
     /// Windows start at 1970-01-01T00:00Z and at whole multiples of the slide before and after:
     /// with 1h at the full hour, with 1d at midnight UTC, with 7d on a Thursday. --offset moves
