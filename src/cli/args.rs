@@ -84,6 +84,7 @@ number, nor its opposite.
   x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
   x like 'A%'             % is any characters, _ any one
+  x like '10!%' escape '!'    a % or _ behind the ! is itself
   x is null, x is not null
   x = true, x <> false, x is true, x is not false
   and, or, not, ( )

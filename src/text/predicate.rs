@@ -8,12 +8,15 @@
 //!
 //! Uses `limits`.
 
+mod like;
+
 use super::cells::Cells;
 use super::malformed::CellFault;
 use super::number::{read_f64, read_i64};
 use super::plan::Slots;
 use super::timestamp::TimestampReader;
 use crate::limits;
+use like::{DanglingEscape, Pattern};
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -76,7 +79,7 @@ enum Node {
     Not(Box<Node>),
     Compare(Comparison, Operand, Operand),
     In(Operand, Vec<Operand>),
-    Like(usize, Box<str>),
+    Like(usize, Pattern),
     IsNull(usize),
     /// Never unknown.
     IsTrue(Box<Node>),
@@ -209,14 +212,10 @@ impl Lowering<'_> {
             }
             Expr::IsNull(inner) => Node::IsNull(self.presence(inner)?),
             Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.presence(inner)?))),
-            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
                 let column = self.column(expr)?;
-                let Operand::Text(pattern) = self.operand(pattern)? else {
-                    let problem = "LIKE takes a pattern in single quotes";
-                    return Err(self.refuse(format!("{problem}, such as {expr} LIKE 'A%'")));
-                };
-                let pattern = String::from_utf8_lossy(&pattern).into_owned();
-                negate(Node::Like(column, pattern.into()), *negated)
+                let pattern = self.pattern(expr, pattern, escape_char.as_deref())?;
+                negate(Node::Like(column, pattern), *negated)
             }
             Expr::IsTrue(inner) => self.is(inner, true)?,
             Expr::IsFalse(inner) => self.is(inner, false)?,
@@ -371,6 +370,37 @@ impl Lowering<'_> {
         self.slots.0[slot].as_text.get_or_insert(as_text);
     }
 
+    /// The pattern of `expr LIKE pattern ESCAPE escape`.
+    fn pattern(
+        &mut self,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<&Expr>,
+    ) -> Result<Pattern, FilterError> {
+        let Operand::Text(pattern) = self.operand(pattern)? else {
+            let problem = "LIKE takes a pattern in single quotes";
+            return Err(self.refuse(format!("{problem}, such as {expr} LIKE 'A%'")));
+        };
+        let escape = match escape.map(|escape| self.operand(escape)).transpose()? {
+            None => None,
+            Some(Operand::Text(text)) if String::from_utf8_lossy(&text).chars().count() == 1 => {
+                String::from_utf8_lossy(&text).chars().next()
+            }
+            Some(_) => {
+                let problem = "ESCAPE takes one character in single quotes";
+                return Err(
+                    self.refuse(format!("{problem}, such as {expr} LIKE '10!%' ESCAPE '!'"))
+                );
+            }
+        };
+        let pattern = String::from_utf8_lossy(&pattern);
+        Pattern::read(&pattern, escape).map_err(|DanglingEscape| {
+            self.refuse(format!(
+                "in '{pattern}', %, _ or itself should stand behind each escape character"
+            ))
+        })
+    }
+
     fn column(&mut self, expression: &Expr) -> Result<usize, FilterError> {
         match self.operand(expression)? {
             Operand::Column(slot) => Ok(slot),
@@ -450,13 +480,27 @@ fn truth(cell: &[u8]) -> Option<bool> {
 
 impl Number {
     fn compare(self, other: Self) -> Option<Ordering> {
-        let float = |number| match number {
-            Self::Integer(value) => value as f64,
-            Self::Float(value) => value,
-        };
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
-            (a, b) => float(a).partial_cmp(&float(b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(&b),
+            (Self::Integer(a), Self::Float(b)) => compare_exactly(a, b),
+            (Self::Float(a), Self::Integer(b)) => compare_exactly(b, a).map(Ordering::reverse),
+        }
+    }
+}
+
+/// How an integer and a float are ordered: as the numbers that they are, of which a float has not
+/// all beyond 2^53.
+fn compare_exactly(integer: i64, float: f64) -> Option<Ordering> {
+    /// 2^63, the first float that is more than all integers.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    match float {
+        float if float.is_nan() => None,
+        float if float >= BEYOND => Some(Ordering::Less),
+        float if float < -BEYOND => Some(Ordering::Greater),
+        float => {
+            let whole = integer.cmp(&(float.trunc() as i64));
+            Some(whole.then(0.0_f64.total_cmp(&(float.fract() + 0.0))))
         }
     }
 }
@@ -519,7 +563,7 @@ impl Node {
                 }
                 (!unknown).then_some(false)
             }
-            Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| like(text, pattern)),
+            Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| pattern.fits(text)),
             Self::IsNull(slot) => Some(cells.get(*slot).is_none()),
             Self::IsTrue(inner) => Some(inner.verdict(cells, reader)? == Some(true)),
             Self::Constant(truth) => *truth,
@@ -581,33 +625,6 @@ fn compare(
         (Operand::Truth(a), Operand::Truth(b)) => Some(a.cmp(b)),
         _ => None,
     })
-}
-
-/// Whether a text fits a pattern: `%` any characters, `_` any one. After a mismatch the last `%`
-/// takes one character more, so the cost is at most the product of the lengths.
-fn like(text: &str, pattern: &str) -> bool {
-    let (mut text, mut pattern) = (text.chars(), pattern.chars());
-    let mut retry = None;
-    loop {
-        let (mut text_after, mut pattern_after) = (text.clone(), pattern.clone());
-        match (pattern_after.next(), text_after.next()) {
-            (Some('%'), _) => {
-                retry = Some((text.clone(), pattern_after.clone()));
-                pattern = pattern_after;
-            }
-            (None, None) => return true,
-            (Some(wanted), Some(found)) if wanted == '_' || wanted == found => {
-                (text, pattern) = (text_after, pattern_after);
-            }
-            _ => {
-                let Some((from, rest)) = &mut retry else { return false };
-                if from.next().is_none() {
-                    return false;
-                }
-                (text, pattern) = (from.clone(), rest.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]
