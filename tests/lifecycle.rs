@@ -331,7 +331,7 @@ fn a_run_that_goes_on_has_the_types_of_the_first() {
             append(Path::new(&input), "2013-01-01 05:18:00,a,0.5\n2013-01-01 05:19:00,a,2\n");
             let ended = Live::start(&[&flags[..], &["--type", "v=f64"]].concat()).end();
             assert!(
-                ended.errors.contains("its types of columns was i64 and is f64 now"),
+                ended.errors.contains("its types of columns were i64 and are f64 now"),
                 "{}",
                 ended.errors
             );

@@ -225,6 +225,13 @@ impl UnknownColumn {
             .map(|(name, _)| name.as_str())
     }
 
+    /// The name of an object in JSON in which the column was perhaps thought to be, and what is
+    /// named behind the point.
+    fn object(&self) -> Option<(&str, &str)> {
+        let (object, inner) = self.column.split_once('.').filter(|_| self.records.is_some())?;
+        self.columns.iter().any(|name| name == object).then_some((object, inner))
+    }
+
     /// Whether the header looks like a record.
     fn header_is_data(&self) -> bool {
         if self.records.is_some() {
@@ -271,7 +278,13 @@ impl fmt::Display for UnknownColumn {
             write!(f, " and {} more", self.columns.len() - listed.len())?;
         }
         f.write_str(".")?;
-        if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
+        if let Some((object, inner)) = self.object() {
+            write!(
+                f,
+                " What is inside of an object is not read; if '{object}' is one, jq -c \
+                 '.[\"{inner}\"] = .{object}.{inner}' takes '{inner}' out of it."
+            )?;
+        } else if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
             let column = &self.column;
             let declared = if self.asked_by.starts_with("--") { "str" } else { "f64" };
             write!(f, " If it comes further on, say --type {column}={declared}.")?;
