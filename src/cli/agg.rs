@@ -19,7 +19,7 @@ use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
 use tidewheel::shard::{DeadLetter, JumpRule};
 use tidewheel::sink::{Output, Results};
-use tidewheel::state::{State, StateDirectory};
+use tidewheel::state::State;
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnPlace, Function, parse_aggregates,
     with_aggregates,
@@ -41,9 +41,8 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
     // First: what is advised below is then no finer than times are.
-    if let Some(unit) = arguments.time_unit {
-        refuse_finer(arguments, unit_tick(unit))?;
-    }
+    let tick = tick(arguments.time_unit);
+    refuse_finer(arguments, tick)?;
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
         .with_offset(arguments.offset);
@@ -63,8 +62,6 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     });
     types::recall(arguments, &mut plan)?;
     let opened = open_inputs(&plan, inputs.collect(), &signals)?;
-    let tick = tick(arguments, &opened)?;
-    refuse_finer(arguments, tick)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -95,24 +92,14 @@ fn open_inputs(
     }
 }
 
-/// The resolution of times: a window closes when the watermark is that close to its end. An earlier
-/// run's stays, whatever the input has come to hold.
-fn tick(arguments: &Agg, opened: &Opened) -> Result<Span, Failure> {
-    let unit = arguments.time_unit.map_or(Span::from_millis(1), unit_tick);
-    let recalled = match &arguments.state {
-        Some(folder) => StateDirectory::described(folder, "tick")?,
-        None => None,
-    };
-    let recalled = recalled.and_then(|tick| tick.parse().ok());
-    Ok(recalled.unwrap_or(unit.min(opened.resolution)))
-}
-
-/// How fine times are that are whole numbers of a unit.
-fn unit_tick(unit: TimeUnit) -> Span {
+/// The resolution of times: a window closes when the watermark is that close to its end. It follows
+/// from the flags alone, so that a pipe comes to the same results as the file that it brings: how
+/// fine the first records are does not tell how fine the others will be.
+fn tick(unit: Option<TimeUnit>) -> Span {
     match unit {
-        TimeUnit::Nanos => Span::from_nanos(1),
-        TimeUnit::Micros => Span::from_micros(1),
-        TimeUnit::Millis | TimeUnit::Seconds => Span::from_millis(1),
+        None | Some(TimeUnit::Nanos) => Span::from_nanos(1),
+        Some(TimeUnit::Micros) => Span::from_micros(1),
+        Some(TimeUnit::Millis | TimeUnit::Seconds) => Span::from_millis(1),
     }
 }
 
@@ -124,7 +111,7 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
         Some((flag, _)) => Err(Failure::Usage(format!(
             "{flag} is finer than {tick}, which is how fine times are here; numbers with \
-             --time-unit us or ns are finer, and so are times with more digits of a fraction"
+             --time-unit us or ns are finer"
         ))),
         None => Ok(()),
     }

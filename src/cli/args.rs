@@ -125,6 +125,9 @@ pub(crate) struct Agg {
     pub(crate) time: String,
 
     /// The columns to group by.
+    ///
+    /// Of JSON Lines, the number 1 and the text "1" are two groups; results in JSON Lines tell them
+    /// apart, while in CSV and in tables they look alike.
     #[arg(long, value_name = "COL,..", value_parser = parse_names)]
     key: Vec<Names>,
 
@@ -151,10 +154,9 @@ pub(crate) struct Agg {
 
     /// How far out of order records come; what comes later than that is late.
     ///
-    /// Times are taken to be whole milliseconds, or whole micro- or nanoseconds where --time-unit
-    /// or the digits of the first 1000 times of a file say so (of a pipe, where types are awaited),
-    /// and a window ends with the last of its times: of several records at that time, all but the
-    /// first are late if this is 0.
+    /// A window ends with the last of its times: of several records at that time, all but the first
+    /// are late if this is 0. Numbers are taken to be whole units of --time-unit for that (with s,
+    /// whole milliseconds), dates with times of day whole nanoseconds.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
     pub(crate) out_of_order: Span,
 

@@ -19,7 +19,6 @@ use super::timestamp::TimestampReader;
 use crate::limits;
 use crate::record::Columns;
 use crate::source::Source;
-use crate::time::Span;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,9 +50,6 @@ pub struct Opened {
     pub schema: Columns,
     /// What the columns of the plan's inputs hold, in their order.
     pub kinds: Vec<ColumnKind>,
-    /// How fine times are, as far as the first records tell: a millisecond, a microsecond or a
-    /// nanosecond.
-    pub resolution: Span,
     /// The first input's header line, when it has one. With [`ReadPlan::keep_text`] it names the
     /// columns of all.
     pub header: Option<Vec<u8>>,
@@ -214,11 +210,9 @@ impl Opening<'_> {
             Box::new(TextSource::new(input, records, rows, reader, observer))
                 as Box<dyn Source<Columns>>
         };
-        let resolution = looks.iter().map(|(_, first)| first.resolution).min();
-        let resolution = resolution.unwrap_or(Span::from_millis(1));
         let header = looks.into_iter().find_map(|(_, first)| first.header);
         let sources = opened.into_iter().map(source).collect();
-        Ok(Opened { sources, schema, kinds, resolution, header })
+        Ok(Opened { sources, schema, kinds, header })
     }
 
     /// The columns of numbers whose types the first records are to tell.
