@@ -102,6 +102,9 @@ pub enum OpenError {
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
+    /// The filter compares a column of text with a number, or one of numbers with a text.
+    #[error("{0}")]
+    FilterType(String),
     /// It was to end before enough had come to begin with.
     #[error("interrupted: the first records have not come yet; there is no result")]
     Stopped,
@@ -175,6 +178,7 @@ impl OpenError {
             | Self::OtherHeader { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
+            | Self::FilterType(_)
             | Self::Plan(_) => ErrorClass::Usage,
         }
     }

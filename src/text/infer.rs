@@ -54,7 +54,7 @@ pub(crate) struct SeenText {
 /// What is to be looked at.
 pub(crate) struct Wanted<'a> {
     pub(crate) rows: &'a RowPlan,
-    /// The slots of the columns whose types are asked for.
+    /// The slots of the columns of which it is asked what they hold.
     pub(crate) columns: &'a [usize],
     pub(crate) reader: TimestampReader,
     /// Records that are waited for.

@@ -13,7 +13,7 @@ use super::malformed::quoted;
 use super::plan::{
     DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots,
 };
-use super::predicate::Filter;
+use super::predicate::{Compared, Filter, SeenIn};
 use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
 use super::timestamp::TimestampReader;
 use crate::limits;
@@ -194,6 +194,7 @@ impl Opening<'_> {
         }
         self.check_emptiness(&opened, &looks, !undeclared.is_empty())?;
         self.check_types(&looks)?;
+        self.check_filter(&looks)?;
         if self.plan.keep_text {
             self.check_headers(&looks)?;
         }
@@ -230,9 +231,11 @@ impl Opening<'_> {
         undeclared: bool,
         patience: &mut Patience<'_>,
     ) -> Result<FirstLook, OpenError> {
+        let compared = self.compared().iter().map(|compared| compared.slot);
+        let looked: Vec<usize> = self.columns.iter().copied().chain(compared).collect();
         let mut wanted = Wanted {
             rows: &self.rows,
-            columns: &self.columns,
+            columns: &looked,
             reader: self.reader.clone(),
             // A file's first records can be had without a wait.
             records: records_needed(undeclared || !input.may_come_soon()),
@@ -333,6 +336,30 @@ impl Opening<'_> {
             records: (self.plan.format == InputFormat::JsonLines).then_some(first.records as u64),
         }
         .into())
+    }
+
+    /// What the filter compares with literals.
+    fn compared(&self) -> &[Compared] {
+        self.rows.filter.as_ref().map_or(&[], Filter::compared)
+    }
+
+    /// Whether the filter compares numbers with numbers and text with text, as far as is known.
+    fn check_filter(&self, looks: &[Look]) -> Result<(), OpenError> {
+        for (nth, compared) in self.compared().iter().enumerate() {
+            let column = &self.rows.slots[compared.slot].name;
+            let seen: Vec<SeenIn<'_>> = looks
+                .iter()
+                .map(|(name, first)| SeenIn {
+                    name,
+                    seen: &first.seen[self.columns.len() + nth],
+                    records: first.records,
+                })
+                .collect();
+            if let Some(problem) = compared.problem(column, self.declared(column), &seen) {
+                return Err(OpenError::FilterType(problem));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the header of the first input is that of all.

@@ -9,6 +9,9 @@
 //! Uses `limits`.
 
 mod like;
+mod literals;
+
+pub(crate) use literals::{Compared, SeenIn};
 
 use super::cells::Cells;
 use super::malformed::CellFault;
@@ -17,6 +20,7 @@ use super::plan::Slots;
 use super::timestamp::TimestampReader;
 use crate::limits;
 use like::{DanglingEscape, Pattern};
+use literals::Written;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -43,6 +47,7 @@ const ASKED_BY: &str = "--where";
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     root: Node,
+    compared: Vec<Compared>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +101,9 @@ struct Lowering<'a> {
     slots: &'a mut Slots,
     /// Conditions that the one under way lies in.
     depth: usize,
+    /// Of these, how many are negations.
+    negations: usize,
+    compared: Vec<Compared>,
 }
 
 impl Filter {
@@ -126,8 +134,15 @@ impl Filter {
         if rest.token != Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
         }
-        let mut lowering = Lowering { filter, time, reader, slots, depth: 0 };
-        Ok(Self { root: lowering.node(&expression)? })
+        let mut lowering =
+            Lowering { filter, time, reader, slots, depth: 0, negations: 0, compared: Vec::new() };
+        let root = lowering.node(&expression)?;
+        Ok(Self { root, compared: lowering.compared })
+    }
+
+    /// The comparisons of columns with literals, one of a kind.
+    pub(crate) fn compared(&self) -> &[Compared] {
+        &self.compared
     }
 
     /// Whether a record is kept: only if the filter is true, not if it is unknown.
@@ -181,7 +196,12 @@ impl Lowering<'_> {
     fn condition(&mut self, expression: &Expr) -> Result<Node, FilterError> {
         Ok(match expression {
             Expr::Nested(inner) => self.node(inner)?,
-            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Node::Not(Box::new(self.node(expr)?)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+                self.negations += 1;
+                let inner = self.node(expr);
+                self.negations -= 1;
+                negate(inner?, true)
+            }
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
                 Node::And(Box::new(self.node(left)?), Box::new(self.node(right)?))
             }
@@ -201,6 +221,8 @@ impl Lowering<'_> {
                     self.note_as_text(expr, "IN", item);
                     let choice = self.paired(&operand, choice)?;
                     self.check_truth(Comparison::Equal, &operand, &choice)?;
+                    let of = Compared::of(Written::In, (expr, &operand), (item, &choice));
+                    self.note_literal(of, *negated);
                     choices.push(choice);
                 }
                 negate(Node::In(operand, choices), *negated)
@@ -261,6 +283,8 @@ impl Lowering<'_> {
             ));
         }
         self.check_order(comparison, (&lhs, &rhs))?;
+        let of = Compared::of(Written::Sign(comparison), (left, &lhs), (right, &rhs));
+        self.note_literal(of, comparison == Comparison::NotEqual);
         Ok(Node::Compare(comparison, lhs, rhs))
     }
 
@@ -354,7 +378,26 @@ impl Lowering<'_> {
                 })?;
                 Ok(Operand::Time(time.as_nanos()))
             }
+            (Operand::Column(slot), Operand::Number(_))
+                if self.slots.0[*slot].name == self.time && self.reader.unit().is_none() =>
+            {
+                Err(self.refuse(format!(
+                    "the time column is compared with a number, and holds dates with times of \
+                     day; one stands in single quotes: {} >= '2013-01-02 05:17'",
+                    self.time
+                )))
+            }
             (_, operand) => Ok(operand),
+        }
+    }
+
+    /// Notes what a column is compared with. That it is another text than one which it never holds
+    /// is true, and may be meant.
+    fn note_literal(&mut self, compared: Option<Compared>, is_other: bool) {
+        let Some(compared) = compared else { return };
+        let is_meant = compared.is_of_text() && (is_other || self.negations > 0);
+        if !is_meant && !self.compared.iter().any(|known| known.is_like(&compared)) {
+            self.compared.push(compared);
         }
     }
 
