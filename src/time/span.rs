@@ -7,6 +7,9 @@ use std::str::FromStr;
 ///
 /// Parses from what people write: `500ms`, `10s`, `1h30m`, `1.5h`, `2d`, `1w`; prints in whole
 /// numbers of the units up to the day, as `7d`.
+///
+/// The constructors are `const`, never panic, and give the longest span where there is more than it
+/// holds: as a bound it is as good. ([`EventTime`](super::EventTime) says why its own do not.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(i64);
 
