@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
 use super::types;
-use super::watch::Watch;
+use super::watch::{Watch, Writing};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::ffi::OsStr;
@@ -13,7 +13,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
@@ -33,6 +34,8 @@ use tidewheel::{Span, WindowSpec};
 
 /// How often at least it is looked whether a signal came.
 const LISTEN: Duration = Duration::from_millis(50);
+/// How long an output may take nothing once a signal has asked for the end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
@@ -423,12 +426,12 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
     }
 }
 
-/// Writes results until the engine ends.
+/// Writes results until the engine ends, while another thread looks on.
 fn follow<const WORDS: usize>(
     running: Running,
-    mut results: Results<Columns, ColumnAggregates<WORDS>>,
+    results: Results<Columns, ColumnAggregates<WORDS>>,
     mut outputs: Outputs,
-    (mut watch, signals): (Watch, &AtomicUsize),
+    (watch, signals): (Watch, &AtomicUsize),
 ) -> Result<(), Failure> {
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
     let shards = running.metrics().shards.len();
@@ -438,39 +441,32 @@ fn follow<const WORDS: usize>(
         let of_cores = super::counted(cores as u64, "core");
         watch.say(&format!("{of_shards} share {of_cores}; more cores would be used"));
     }
-    let mut stopped = false;
-    loop {
-        let mut failed = None;
-        let outputs_now = results.poll(|output| {
-            let written = match &output {
-                Output::Result(result) => outputs.result(result),
-                Output::Late(late) => outputs.late(late),
-            };
-            if let Err(failure) = written {
-                failed.get_or_insert(failure);
-            }
-        });
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        if !stopped && signal(signals).is_some() {
-            stopped = true;
-            running.stopper().stop();
-        }
-        watch.look(|| running.metrics());
-        if outputs.keep(false)? {
-            results.confirm();
-        }
-        if outputs_now == 0 {
-            if results.is_ended() {
-                break;
-            }
-            outputs.flush()?;
-            results.wait(LISTEN);
-        }
-    }
-    let metrics = running.join()?;
-    outputs.finish()?;
+    let (writing, names) = (Writing::default(), outputs.names());
+    let (written, watch, stopped) = std::thread::scope(|scope| {
+        let look_on = || look_on(&running, watch, (&writing, &names), signals);
+        let watcher = std::thread::Builder::new().name("tidewheel-watch".to_owned());
+        let watcher = watcher.spawn_scoped(scope, look_on).map_err(|error| {
+            Failure::Io(format!("the thread that watches the run cannot be started: {error}"))
+        })?;
+        let written = {
+            // However the writing ends, the watching does too.
+            let _over = Over(&writing, watcher.thread().clone());
+            write_all(results, &mut outputs, &writing)
+        };
+        let (watch, stopped) = watcher.join().map_err(|_| {
+            Failure::Fault("the thread that watches the run has panicked".to_owned())
+        })?;
+        Ok::<_, Failure>((written, watch, stopped))
+    })?;
+    written?;
+    let ended = running.join();
+    // What came out before an error did come out.
+    let brought_out = match &ended {
+        Ok(_) => outputs.finish(),
+        Err(_) => outputs.flush(),
+    };
+    let metrics = ended?;
+    brought_out?;
     watch.finish(&metrics, stopped);
     if !metrics.ledger().is_balanced() {
         return Err(Failure::Unbalanced);
@@ -479,4 +475,83 @@ fn follow<const WORDS: usize>(
         Some(signal) if stopped => Err(Failure::Signal(signal)),
         _ => Ok(()),
     }
+}
+
+/// Says that the writing is over once it goes, and wakes who looks on.
+struct Over<'a>(&'a Writing, Thread);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+        self.1.unpark();
+    }
+}
+
+/// Writes results until there are no more.
+fn write_all<const WORDS: usize>(
+    mut results: Results<Columns, ColumnAggregates<WORDS>>,
+    outputs: &mut Outputs,
+    writing: &Writing,
+) -> Result<(), Failure> {
+    loop {
+        let mut failed = None;
+        let outputs_now = results.poll(|output| {
+            let written = match &output {
+                Output::Result(result) => outputs.result(result),
+                Output::Late(late) => outputs.late(late),
+            };
+            writing.note();
+            if let Err(failure) = written {
+                failed.get_or_insert(failure);
+            }
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        if outputs.keep(false)? {
+            results.confirm();
+        }
+        writing.note();
+        if outputs_now == 0 {
+            if results.is_ended() {
+                return Ok(());
+            }
+            outputs.flush()?;
+            writing.note();
+            results.wait(LISTEN);
+        }
+    }
+}
+
+/// Watches for a person and for signals until the writing is over. Says whether a signal stopped
+/// the run. It is a thread of its own because whoever writes may be held up for as long as nobody
+/// reads what is written.
+fn look_on(
+    running: &Running,
+    mut watch: Watch,
+    (writing, names): (&Writing, &str),
+    signals: &AtomicUsize,
+) -> (Watch, bool) {
+    let mut stopped = None;
+    while !writing.is_over() {
+        std::thread::park_timeout(LISTEN);
+        let held_up = writing.held_up(Instant::now());
+        if let Some(signal) = signal(signals) {
+            let since = *stopped.get_or_insert_with(|| {
+                running.stopper().stop();
+                Instant::now()
+            });
+            if since.elapsed().min(held_up) >= PATIENCE && !writing.is_over() {
+                watch.say(&format!(
+                    "interrupted: {names} took nothing for {} s, so what was still to be \
+                     written is not",
+                    PATIENCE.as_secs()
+                ));
+                // Whoever writes cannot be called back, and holds what an orderly end would need.
+                signal_hook::low_level::exit(128 + signal);
+            }
+        }
+        watch.look(|| running.metrics(), held_up);
+    }
+    (watch, stopped.is_some())
 }

@@ -56,8 +56,9 @@ ones were refused by --where, 'unusable' ones are of a time that nothing confirm
 too long; 'dropped' is filtered and unusable together. 'malformed' ones could not be read.
 
 Exit codes: 0 done, 1 bad data or a limit reached, 2 bad usage, 3 input/output, 4 a fault of
-tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once: \
-without --state, what is open is lost.";
+tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once, and \
+so do an error and, two seconds after the first signal, an output that takes nothing: without \
+--state, what is open is lost.";
 
 const AGG_HELP: &str = "\
 What to compute: calls with commas between them. 'sum(x) as total' names the column of the \
@@ -118,8 +119,8 @@ pub(crate) struct Agg {
 
     /// The column of event time, such as 2013-01-01 05:17:00.
     ///
-    /// With Z, +02:00 or +02 behind it if it is not UTC, with T for the space, with up to nine digits
-    /// of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
+    /// With Z, +02:00 or +02 behind it if it is not UTC, with T for the space, with up to nine
+    /// digits of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
     /// 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
@@ -276,8 +277,9 @@ pub(crate) struct Agg {
     /// When the name leads to another file, the old one is read to its end and the new one from
     /// its start; a file that became shorter is read again from its start. Either is said on
     /// standard error, and either start is that of an input: without --no-header, CSV's columns
-    /// are named there again. With --state, which goes on with the very file that was read, both
-    /// are errors. A file that is not there yet is waited for.
+    /// are named there again, and a file without them is an error. With --state, which goes on
+    /// with the very file that was read, both are errors. A file that is not there yet is waited
+    /// for.
     #[arg(long)]
     pub(crate) follow: bool,
 
