@@ -202,6 +202,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         keys: arguments.keys(),
         inputs,
         types: arguments.types.clone(),
+        recalled: Vec::new(),
         filter: arguments.filter.clone(),
         strict: arguments.strict,
         keep_text: arguments.late.is_some(),

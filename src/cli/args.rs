@@ -120,8 +120,8 @@ pub(crate) struct Agg {
     /// The column of event time, such as 2013-01-01 05:17:00.
     ///
     /// With Z, +02:00 or +02 behind it if it is not UTC, with T for the space, with up to nine
-    /// digits of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
-    /// 1677-09-21 to 2262-04-11.
+    /// digits of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach
+    /// from 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
 

@@ -4,7 +4,7 @@
 use super::args::{Agg, number_name};
 use super::exit::Failure;
 use tidewheel::state::StateDirectory;
-use tidewheel::text::{ColumnKind, DeclaredType, NumberKind, ReadPlan};
+use tidewheel::text::{ColumnKind, NumberKind, ReadPlan};
 
 /// What the types are called in a manifest.
 pub(crate) const TYPES: &str = "types of columns";
@@ -17,7 +17,7 @@ pub(crate) fn described(kinds: &[ColumnKind]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Declares the types that an earlier run found, where there is one to go on with. What is declared
+/// Recalls the types that an earlier run found, where there is one to go on with. What is declared
 /// on the command line stays, and is compared with them when the directory is opened.
 pub(crate) fn recall(arguments: &Agg, plan: &mut ReadPlan) -> Result<(), Failure> {
     let Some(folder) = &arguments.state else { return Ok(()) };
@@ -35,7 +35,7 @@ pub(crate) fn recall(arguments: &Agg, plan: &mut ReadPlan) -> Result<(), Failure
             _ => continue,
         };
         if !plan.types.iter().any(|(column, _)| *column == input.name) {
-            plan.types.push((input.name.clone(), DeclaredType::Number(kind)));
+            plan.recalled.push((input.name.clone(), kind));
         }
     }
     Ok(())

@@ -162,9 +162,16 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn declared(&self, column: &str) -> Option<DeclaredType> {
+    /// A column's type, as the user says.
+    fn said(&self, column: &str) -> Option<DeclaredType> {
         let named = self.plan.types.iter().find(|(name, _)| name == column);
         named.map(|(_, declared)| *declared)
+    }
+
+    /// A column's type, as the user says or an earlier run found.
+    fn declared(&self, column: &str) -> Option<DeclaredType> {
+        let recalled = || self.plan.recalled.iter().find(|(name, _)| name == column);
+        self.said(column).or_else(|| recalled().map(|(_, kind)| DeclaredType::Number(*kind)))
     }
 
     fn finish<R: Records + 'static>(
@@ -355,7 +362,7 @@ impl Opening<'_> {
                     records: first.records,
                 })
                 .collect();
-            if let Some(problem) = compared.problem(column, self.declared(column), &seen) {
+            if let Some(problem) = compared.problem(column, self.said(column), &seen) {
                 return Err(OpenError::FilterType(problem));
             }
         }

@@ -68,6 +68,9 @@ pub struct ReadPlan {
     pub inputs: Vec<InputColumn>,
     /// Types of columns, as declared.
     pub types: Vec<(String, DeclaredType)>,
+    /// Kinds of columns as an earlier run found them. Columns are read as if these were declared,
+    /// but nobody has said so: what the first records show of a filter is shown as it was then.
+    pub recalled: Vec<(String, NumberKind)>,
     /// Which records are kept; all, if `None`.
     pub filter: Option<String>,
     /// Whether a malformed record is an error.

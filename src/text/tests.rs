@@ -51,6 +51,7 @@ fn plan(format: InputFormat) -> ReadPlan {
         keys: vec!["k".to_owned()],
         inputs: vec![input("v", true), input("w", false)],
         types: vec![],
+        recalled: vec![],
         filter: None,
         strict: false,
         keep_text: false,

@@ -168,8 +168,9 @@ impl TimestampReader {
     ///
     /// Without a unit: `2013-01-01 05:17:00.000`, with `T` for the space, a comma for the point, no
     /// seconds, no or up to nine digits of fraction, `Z` or an offset such as `+02:00`, `+0200` or
-    /// `+02`, perhaps behind a space; a date alone is its midnight. Without an offset it is UTC. With a unit: a whole number, or one with a decimal fraction,
-    /// whose digits beyond the nanosecond are cut off.
+    /// `+02`, perhaps behind a space; a date alone is its midnight. Without an offset it is UTC.
+    /// With a unit: a whole number, or one with a decimal fraction, whose digits beyond the
+    /// nanosecond are cut off.
     ///
     /// # Errors
     /// When the text is no such time, or the time is out of range.

@@ -192,6 +192,17 @@ fn a_filter_that_compares_numbers_with_text() {
 }
 
 #[test]
+fn types_that_an_earlier_run_found_are_not_what_a_filter_contradicts() {
+    let (folder, input) = file("in.csv", [HEADER, GOOD].concat());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (input.display().to_string(), path("out.csv"), path("state"));
+    let kept = ["--output", &output, "--state", &state, "--where", "v = '1'"];
+    for _ in 0..2 {
+        run(&[&["agg", &input], &FLAGS[..], &kept].concat(), b"").malformed(0, 0);
+    }
+}
+
+#[test]
 fn a_filter_that_compares_times_with_numbers() {
     let records = [HEADER, GOOD].concat();
     piped("csv", &["--where", "t > 5"], records.as_bytes())
