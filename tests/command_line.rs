@@ -443,7 +443,7 @@ fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
 }
 
 #[test]
-fn text_times_are_as_fine_as_they_are_written_in_a_file_and_down_a_pipe() {
+fn times_are_as_fine_as_is_said_in_a_file_and_down_a_pipe() {
     // The first thousand are whole seconds, and do not tell how fine the others are.
     let mut input = String::from("t,v\n");
     (0..1_500).for_each(|_| input.push_str("2024-01-01 00:00:00,1\n"));
@@ -459,19 +459,33 @@ fn text_times_are_as_fine_as_they_are_written_in_a_file_and_down_a_pipe() {
     std::fs::write(&file, &input).unwrap();
     let flags = ["--time", "t", "--window", "10ms", "--shards", "1", "--agg"];
     for more in [&["count"][..], &["sum(v)"], &["sum(v)", "--type", "v=i64"]] {
-        let of = |name: &str, input: &str| {
-            let arguments = [&["agg", name], &flags[..], more].concat();
-            let (errors, _) = refusal(&arguments, input.as_bytes());
-            assert!(errors.contains(" 0 late"), "{name} {more:?}: {errors}");
-            answer(&arguments, input)
-        };
-        assert_eq!(of("-", &input), of(&file, ""), "{more:?}");
+        for (tick, late) in [(&["--tick", "1us"][..], " 0 late"), (&[], " 0 late")] {
+            let of = |name: &str, input: &str| {
+                let arguments = [&["agg", name], &flags[..], more, tick].concat();
+                let (errors, _) = refusal(&arguments, input.as_bytes());
+                assert!(errors.contains(late), "{name} {more:?} {tick:?}: {errors}");
+                answer(&arguments, input)
+            };
+            assert_eq!(of("-", &input), of(&file, ""), "{more:?} {tick:?}");
+        }
     }
-    // Nothing is too fine a window for them, and of no window is the last time known.
+    // Of several records at the last millisecond of a window all but the first are late.
     let coarse = "t\n2024-01-01 00:00:00.009\n2024-01-01 00:00:00.009\n";
     let of = |window| ["agg", "-", "--time", "t", "--agg", "count", "--window", window];
-    assert!(answer(&of("10ms"), coarse).ends_with(",2\n"));
-    assert!(answer(&of("15us"), coarse).ends_with(",2\n"));
+    assert!(answer(&of("10ms"), coarse).ends_with(",1\n"));
+    let finer = [&of("10ms")[..], &["--tick", "1us"]].concat();
+    assert!(answer(&finer, coarse).ends_with(",2\n"));
+    let (errors, code) = refusal(&of("15us"), coarse.as_bytes());
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("--window is finer than 1ms") && errors.contains("--tick"), "{errors}");
+    let (errors, code) = refusal(&[&of("10ms")[..], &["--tick", "0"]].concat(), b"");
+    assert_eq!(code, Some(2), "{errors}");
+    // That dates are finer is told, once, unless it was said.
+    let fine = "t\n2024-01-01 00:00:00.0091\n2024-01-01 00:00:00.0092\n";
+    let (errors, _) = refusal(&of("10ms"), fine.as_bytes());
+    assert_eq!(errors.matches("finer than a millisecond").count(), 1, "{errors}");
+    let (errors, _) = refusal(&finer, fine.as_bytes());
+    assert!(!errors.contains("finer than a millisecond"), "{errors}");
 }
 
 #[test]

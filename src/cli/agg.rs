@@ -28,7 +28,7 @@ use tidewheel::text::aggregates::{
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
     DeclaredType, Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice,
-    OpenError, Opened, ReadPlan, TimeUnit, open_until,
+    OpenError, Opened, ReadPlan, open_until,
 };
 use tidewheel::{Span, WindowSpec};
 
@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
     // First: what is advised below is then no finer than times are.
-    let tick = tick(arguments.time_unit);
+    let tick = arguments.tick();
     refuse_finer(arguments, tick)?;
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         false => Input::File(path.clone()),
     });
     types::recall(arguments, &mut plan)?;
-    let opened = open_inputs(&plan, inputs.collect(), &signals)?;
+    let opened = open_inputs(arguments, &plan, inputs.collect(), &signals)?;
     let places: Vec<(String, ColumnPlace)> = plan
         .inputs
         .iter()
@@ -82,27 +82,20 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
 /// Opens the inputs, which takes as long as their first records do to come. Once a signal has, no
 /// more are waited for.
 fn open_inputs(
+    arguments: &Agg,
     plan: &ReadPlan,
     inputs: Vec<Input>,
     signals: &AtomicUsize,
 ) -> Result<Opened, Failure> {
-    match (open_until(plan, inputs, &|| signal(signals).is_some(), teller()), signal(signals)) {
+    match (
+        open_until(plan, inputs, &|| signal(signals).is_some(), teller(arguments)),
+        signal(signals),
+    ) {
         (Err(error @ OpenError::Stopped), Some(signal)) => {
             super::say(&error.to_string());
             Err(Failure::Signal(signal))
         }
         (opened, _) => Ok(opened?),
-    }
-}
-
-/// The resolution of times: a window closes when the watermark is that close to its end. It follows
-/// from the flags alone, so that a pipe comes to the same results as the file that it brings: how
-/// fine the first records are does not tell how fine the others will be.
-fn tick(unit: Option<TimeUnit>) -> Span {
-    match unit {
-        None | Some(TimeUnit::Nanos) => Span::from_nanos(1),
-        Some(TimeUnit::Micros) => Span::from_micros(1),
-        Some(TimeUnit::Millis | TimeUnit::Seconds) => Span::from_millis(1),
     }
 }
 
@@ -113,19 +106,25 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     let given = spans.into_iter().filter_map(|(flag, span)| Some((flag, span?.as_nanos())));
     match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
         Some((flag, _)) => Err(Failure::Usage(format!(
-            "{flag} is finer than {tick}, which is how fine times are here; numbers with \
-             --time-unit us or ns are finer"
+            "{flag} is finer than {tick}, which is how fine times are taken to be; say \
+             --tick 1us, or another, if they are finer"
         ))),
         None => Ok(()),
     }
 }
 
-/// Who tells a person of what the inputs have to say. Of a unit of time it is told once.
-fn teller() -> impl Fn(Notice) + Send + Sync + 'static {
+/// Who tells a person of what the inputs have to say. Of how times are to be read it is told once,
+/// and of how fine they are not where that was said.
+fn teller(arguments: &Agg) -> impl Fn(Notice) + Send + Sync + 'static {
     let told = AtomicBool::new(false);
+    let is_tick_said = arguments.tick.is_some();
     move |notice| {
-        let is_of_unit = matches!(notice, Notice::OtherUnit { .. });
-        if !is_of_unit || !told.swap(true, Ordering::Relaxed) {
+        let is_once = match notice {
+            Notice::FinerThanMillis { .. } if is_tick_said => return,
+            Notice::FinerThanMillis { .. } | Notice::OtherUnit { .. } => true,
+            _ => false,
+        };
+        if !is_once || !told.swap(true, Ordering::Relaxed) {
             tell(notice);
         }
     }
@@ -136,6 +135,10 @@ fn tell(notice: Notice) {
         Notice::OtherUnit { name, unit, time, likely, likely_time } => super::say(&format!(
             "warning: the first time of {name} was taken as {time}, its number counting {unit}; \
              say --time-unit {likely} if it is {likely_time}"
+        )),
+        Notice::FinerThanMillis { name, time } => super::say(&format!(
+            "warning: {name} has times finer than a millisecond, the first is {time}, and windows \
+             close within their last one; say --tick 1us, or 1ns, for the finer resolution"
         )),
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
         Notice::Replaced { name } => super::say(&format!(

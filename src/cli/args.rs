@@ -155,15 +155,21 @@ pub(crate) struct Agg {
 
     /// How far out of order records come; what comes later than that is late.
     ///
-    /// A window ends with the last of its times: of several records at that time, all but the first
-    /// are late if this is 0. Numbers are taken to be whole units of --time-unit for that (with s,
-    /// whole milliseconds), dates with times of day whole nanoseconds.
+    /// A window ends with the last of its times (--tick): of several records at that time, all but
+    /// the first are late if this is 0.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
     pub(crate) out_of_order: Span,
 
     /// What numbers in the time column count, since 1970: s, ms, us or ns.
     #[arg(long, value_name = "UNIT")]
     pub(crate) time_unit: Option<TimeUnit>,
+
+    /// How fine times are: 1us, say. A millisecond if not given, or what --time-unit us or ns says.
+    ///
+    /// The last time of a window is this long before its end, and once the watermark has come to
+    /// that, nothing more can come for it.
+    #[arg(long, value_name = "SPAN", value_parser = parse_tick)]
+    pub(crate) tick: Option<Span>,
 
     /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last.
     #[arg(long, value_name = "LIST", long_help = AGG_HELP)]
@@ -316,6 +322,17 @@ impl Agg {
         texts.filter(|text| !text.is_empty()).collect()
     }
 
+    /// The resolution of times. It follows from the flags alone, so that a pipe comes to the same
+    /// results as the file that it brings.
+    pub(crate) fn tick(&self) -> Span {
+        let of_unit = match self.time_unit {
+            Some(TimeUnit::Nanos) => Span::from_nanos(1),
+            Some(TimeUnit::Micros) => Span::from_micros(1),
+            _ => Span::from_millis(1),
+        };
+        self.tick.unwrap_or(of_unit)
+    }
+
     /// The columns to group by, in order.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.key.iter().flat_map(|names| names.0.clone()).collect()
@@ -457,6 +474,14 @@ fn parse_offset(text: &str) -> Result<i64, String> {
 
 /// How often it is looked at an engine that runs, and so how often at most it can be told of.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+fn parse_tick(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    match span.is_zero() {
+        true => Err("times are not infinitely fine; the finest are 1ns".to_owned()),
+        false => Ok(span),
+    }
+}
 
 fn parse_stats(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error| format!("{error}"))?;

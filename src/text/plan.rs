@@ -157,6 +157,13 @@ pub enum Notice {
         /// The time in that one.
         likely_time: EventTime,
     },
+    /// Dates with times of day are finer than a millisecond.
+    FinerThanMillis {
+        /// The input.
+        name: String,
+        /// The first such time.
+        time: EventTime,
+    },
     /// The name of a followed file leads to none that can be read. The file that was opened is
     /// followed until another has the name.
     Gone {

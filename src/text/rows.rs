@@ -97,7 +97,7 @@ struct Times {
     first: Option<String>,
     mistake: Option<String>,
     /// It was looked whether the first would be of our days in another unit.
-    unit_checked: bool,
+    first_checked: bool,
 }
 
 impl Times {
@@ -218,13 +218,22 @@ impl<R: Records> TextSource<R> {
         }
     }
 
-    /// Tells if the first time would be of our days in another unit than the one that was said.
+    /// Tells if the first time would be of our days in another unit than the one that was said, or
+    /// the first dates are finer than a millisecond.
     #[cold]
-    fn check_unit(&mut self) {
-        self.times.unit_checked = true;
+    fn check_first(&mut self) {
+        self.times.first_checked = true;
         let schema = schema_of(&self.plan);
-        let time = schema.row(self.rows.batch(), 0).event_time();
-        let Some(unit) = self.reader.unit() else { return };
+        let time = |row| schema.row(self.rows.batch(), row).event_time();
+        let Some(unit) = self.reader.unit() else {
+            let is_finer = |time: &EventTime| time.as_nanos() % 1_000_000 != 0;
+            if let Some(time) = (0..self.rows.len()).map(time).find(is_finer) {
+                let name = self.input.name().to_owned();
+                (self.observer)(Notice::FinerThanMillis { name, time });
+            }
+            return;
+        };
+        let time = time(0);
         if let Some((likely, likely_time)) = likelier(time, unit) {
             let name = self.input.name().to_owned();
             (self.observer)(Notice::OtherUnit { name, unit, time, likely, likely_time });
@@ -477,8 +486,8 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             }
         }
         self.times.readable |= !self.rows.is_empty();
-        if !self.times.unit_checked && !self.rows.is_empty() {
-            self.check_unit();
+        if !self.times.first_checked && !self.rows.is_empty() {
+            self.check_first();
         }
         Ok(Polled::Batch)
     }
