@@ -9,6 +9,8 @@ mod command;
 mod flags;
 #[path = "bad_input/formats.rs"]
 mod formats;
+#[path = "bad_input/keys.rs"]
+mod keys;
 
 use command::start;
 use std::io::Write;
@@ -320,40 +322,6 @@ fn records_with_too_few_and_too_many_fields() {
         .malformed(2, 2)
         .results(&[ONE]);
     strict("csv", &with_good("2013-01-01 05:20:00")).says(1, &["stdin:3:1: 1 field where"]);
-}
-
-#[test]
-fn a_key_that_is_not_utf8_is_the_bytes_that_were_written() {
-    let mut child = start(&[&["agg", "-"], &FLAGS[..]].concat());
-    let mut stdin = child.stdin.take().unwrap();
-    stdin
-        .write_all(b"t,k,v\n2013-01-01 05:17:00,K\xf6ln,1\n2013-01-01 05:18:00,K\xf6ln,2\n")
-        .unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let expected = b"2013-01-01 05:00:00.000,2013-01-01 06:00:00.000,K\xf6ln,2,3\n";
-    let rows = output.stdout.strip_prefix(b"window_start,window_end,k,count,sum(v)\n").unwrap();
-    assert_eq!(rows, expected);
-}
-
-#[test]
-fn a_time_and_a_number_that_are_not_utf8() {
-    csv(b"t,k,v\n2013-01-01 05:17:00,a,1\n\xff,a,1\n2013-01-01 05:18:00,a,\xff1\n")
-        .says(
-            0,
-            &[
-                "stdin:3:1: column 't' holds '\\xff', not a time",
-                "stdin:4:23: column 'v' holds '\\xff1', not a whole number",
-            ],
-        )
-        .malformed(2, 2)
-        .results(&[ONE]);
-}
-
-#[test]
-fn a_header_that_is_not_utf8() {
-    csv(b"t,k,v\xff\n").says(1, &["stdin:1:1: the header cannot be read: it is not UTF-8"]);
 }
 
 #[test]
@@ -697,7 +665,7 @@ fn windows_that_can_not_be() {
         (&["--window", "1h", "--slide", "-15m"], &["'-15m' for '--slide <SPAN>'", "is negative"]),
         (&["--window", "1h", "--slide", "0s"], &["never end", "give a slide above zero"]),
         (&["--window", "1h", "--slide", "2h"], &["2h is longer", "take a slide of at most 1h"]),
-        (&["--window", "1fortnight"], &["'fortnight'", "ns, us, ms, s, m, h and d"]),
+        (&["--window", "1fortnight"], &["'fortnight'", "ns, us, ms, s, m, h, d and w"]),
         (&["--window", "1h", "--out-of-order", "-5m"], &["'-5m'", "is negative"]),
     ] {
         run(more).says(2, parts).writes_nothing();

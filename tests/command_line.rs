@@ -443,31 +443,49 @@ fn a_far_future_record_does_not_close_the_present_when_jumps_are_bounded() {
 }
 
 #[test]
-fn text_times_are_as_fine_as_they_are_written() {
-    let mut input = String::from("t\n");
+fn times_are_as_fine_as_is_said_in_a_file_and_down_a_pipe() {
+    // The first thousand are whole seconds, and do not tell how fine the others are.
+    let mut input = String::from("t,v\n");
+    (0..1_500).for_each(|_| input.push_str("2024-01-01 00:00:00,1\n"));
     (0..30_000).for_each(|n| {
         input.push_str(&format!(
-            "2024-01-01 00:00:{:02}.{:06}\n",
+            "2024-01-01 00:00:{:02}.{:06},1\n",
             n / 1_000,
             n % 1_000 * 1_000 + n % 7
         ))
     });
     let folder = tempfile::tempdir().unwrap();
-    let run = |window: &str, input: &str| {
-        let file = folder.path().join("in.csv");
-        std::fs::write(&file, input).unwrap();
-        let file = file.display().to_string();
-        tidewheel(&["agg", &file, "--time", "t", "--window", window, "--agg", "count"], b"")
-    };
-    let errors = text(&run("10ms", &input).stderr);
-    assert!(errors.contains(" 0 late"), "{errors}");
-    // Whole milliseconds are what they were: several records at a window's last one are late.
+    let file = folder.path().join("in.csv").display().to_string();
+    std::fs::write(&file, &input).unwrap();
+    let flags = ["--time", "t", "--window", "10ms", "--shards", "1", "--agg"];
+    for more in [&["count"][..], &["sum(v)"], &["sum(v)", "--type", "v=i64"]] {
+        for (tick, late) in [(&["--tick", "1us"][..], " 0 late"), (&[], " 0 late")] {
+            let of = |name: &str, input: &str| {
+                let arguments = [&["agg", name], &flags[..], more, tick].concat();
+                let (errors, _) = refusal(&arguments, input.as_bytes());
+                assert!(errors.contains(late), "{name} {more:?} {tick:?}: {errors}");
+                answer(&arguments, input)
+            };
+            assert_eq!(of("-", &input), of(&file, ""), "{more:?} {tick:?}");
+        }
+    }
+    // Of several records at the last millisecond of a window all but the first are late.
     let coarse = "t\n2024-01-01 00:00:00.009\n2024-01-01 00:00:00.009\n";
-    let errors = text(&run("10ms", coarse).stderr);
-    assert!(errors.contains(" 1 late"), "{errors}");
-    assert!(run("15us", &input).status.success());
-    let errors = text(&run("15us", coarse).stderr);
-    assert!(errors.contains("--window is finer than 1ms"), "{errors}");
+    let of = |window| ["agg", "-", "--time", "t", "--agg", "count", "--window", window];
+    assert!(answer(&of("10ms"), coarse).ends_with(",1\n"));
+    let finer = [&of("10ms")[..], &["--tick", "1us"]].concat();
+    assert!(answer(&finer, coarse).ends_with(",2\n"));
+    let (errors, code) = refusal(&of("15us"), coarse.as_bytes());
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("--window is finer than 1ms") && errors.contains("--tick"), "{errors}");
+    let (errors, code) = refusal(&[&of("10ms")[..], &["--tick", "0"]].concat(), b"");
+    assert_eq!(code, Some(2), "{errors}");
+    // That dates are finer is told, once, unless it was said.
+    let fine = "t\n2024-01-01 00:00:00.0091\n2024-01-01 00:00:00.0092\n";
+    let (errors, _) = refusal(&of("10ms"), fine.as_bytes());
+    assert_eq!(errors.matches("finer than a millisecond").count(), 1, "{errors}");
+    let (errors, _) = refusal(&finer, fine.as_bytes());
+    assert!(!errors.contains("finer than a millisecond"), "{errors}");
 }
 
 #[test]
@@ -586,7 +604,8 @@ fn times_finer_than_milliseconds_are_counted_in_their_own_unit() {
     let micros = [&base[..], &["--time-unit", "us", "--window", "10ms"]].concat();
     let all = answer(&micros, &input);
     assert_eq!(all.lines().filter(|line| line.ends_with(",1000")).count(), 5, "{all}");
-    let (errors, code) = refusal(&[&base[..], &["--window", "100us"]].concat(), input.as_bytes());
+    let millis = ["--time-unit", "ms", "--window", "100us"];
+    let (errors, code) = refusal(&[&base[..], &millis].concat(), input.as_bytes());
     assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("--window is finer than 1ms"), "{errors}");
 }

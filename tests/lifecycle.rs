@@ -331,7 +331,7 @@ fn a_run_that_goes_on_has_the_types_of_the_first() {
             append(Path::new(&input), "2013-01-01 05:18:00,a,0.5\n2013-01-01 05:19:00,a,2\n");
             let ended = Live::start(&[&flags[..], &["--type", "v=f64"]].concat()).end();
             assert!(
-                ended.errors.contains("its types of columns was i64 and is f64 now"),
+                ended.errors.contains("its types of columns were i64 and are f64 now"),
                 "{}",
                 ended.errors
             );
@@ -607,6 +607,88 @@ fn stats_are_said_again_and_again() {
     live.stdin = None;
     let ended = live.end();
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
+
+/// Starts with results that nobody takes, and says more of it on standard error.
+fn start_unread(more: &[&str]) -> (Live, std::process::ChildStdout, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("in.csv");
+    let rows: String = (0..400_000).map(|n| format!("{n},a\n")).collect();
+    std::fs::write(&input, format!("t,k\n{rows}")).unwrap();
+    let flags = ["--window", "1ms", "--time-unit", "ms", "--format", "csv", "--stats", "100ms"];
+    let input = input.display().to_string();
+    let mut child = command::start(&[&["agg", &input][..], &FLAGS[2..], &flags, more].concat());
+    let out = child.stdout.take().expect("a pipe");
+    let errors = Lines::of(child.stderr.take().expect("a pipe"));
+    let stdin = child.stdin.take();
+    (Live { stdin, child: Guard(child), out: Lines::of(std::io::empty()), errors }, out, folder)
+}
+
+#[test]
+fn stats_go_on_while_nobody_takes_the_results_and_one_signal_ends_the_run() {
+    for (signal, code) in SIGNALS {
+        let (mut live, out, _folder) = start_unread(&[]);
+        // A pipe and all rings hold less than there is.
+        live.errors.wait_for(" 0 records/s, ");
+        live.errors.wait_for(" 0 records/s, ");
+        live.signal(signal);
+        let told = live.errors.wait_for("interrupted: ");
+        assert!(told.contains("standard output took nothing for 2 s, so what was still"), "{told}");
+        let ended = live.end();
+        assert_eq!(ended.code, Some(code), "{}", ended.errors);
+        drop(out);
+    }
+}
+
+#[test]
+fn results_that_are_taken_late_all_come_after_a_signal() {
+    let (mut live, out, _folder) = start_unread(&[]);
+    live.errors.wait_for(" 0 records/s, ");
+    live.signal(Signal::INT);
+    live.out = Lines::of(out);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    let results = ended.out.lines().count() - 1;
+    assert!(ended.errors.contains(&format!(" records in, {results} results")), "{}", ended.errors);
+}
+
+#[test]
+fn an_error_does_not_take_back_what_was_written_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.csv");
+    let many: String = (0..2_000).map(|n| format!("{n},a\n")).collect();
+    std::fs::write(&path, format!("t,k\n{many}noon,a\n")).unwrap();
+    let path = path.display().to_string();
+    let flags = ["--window", "1ms", "--time-unit", "ms", "--strict", "--format", "csv"];
+    // Whether the error comes before what is gathered is written out is a matter of chance.
+    for _ in 0..8 {
+        let ended = Live::start(&[&["agg", &path][..], &FLAGS[2..], &flags].concat()).end();
+        assert_eq!(ended.code, Some(1), "{}", ended.errors);
+        assert!(
+            ended.errors.contains("in.csv:2002:1: column 't' holds 'noon'"),
+            "{}",
+            ended.errors
+        );
+        assert!(ended.out.starts_with("window_start,"), "{}", ended.out);
+    }
+}
+
+#[test]
+fn a_followed_file_of_a_run_that_is_finished_is_said_not_to_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (path("in.csv"), path("out.csv"), path("state"));
+    std::fs::write(&input, "t,k\n".to_owned() + &records(&["05:17:00"])).unwrap();
+    let flags = ["agg", &input, "--state", &state, "--output", &output, "--window", "1h"];
+    let flags = [&flags[..], &FLAGS[2..]].concat();
+    let told =
+        format!("{state}: an earlier run without --follow has come to the end of all inputs");
+    for (more, is_told) in [(&[][..], false), (&["--follow"], true), (&[], false)] {
+        let ended = Live::start(&[&flags[..], more].concat()).end();
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        assert_eq!(ended.errors.contains(&told), is_told, "{}", ended.errors);
+    }
 }
 
 #[test]

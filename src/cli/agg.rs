@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::kept::Kept;
 use super::output::{Outputs, refuse_overwriting};
 use super::types;
-use super::watch::Watch;
+use super::watch::{Watch, Writing};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::ffi::OsStr;
@@ -13,25 +13,28 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
 use tidewheel::shard::{DeadLetter, JumpRule};
 use tidewheel::sink::{Output, Results};
-use tidewheel::state::{State, StateDirectory};
+use tidewheel::state::State;
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, parse_aggregates, with_aggregates,
 };
 use tidewheel::text::render::{ResultColumns, ResultFormat};
 use tidewheel::text::{
     DeclaredType, Delimiter, Follow, HeaderMode, Input, InputColumn, InputFormat, Notice,
-    OpenError, Opened, ReadPlan, TimeUnit, open_until,
+    OpenError, Opened, ReadPlan, open_until,
 };
 use tidewheel::{Span, WindowSpec};
 
 /// How often at least it is looked whether a signal came.
 const LISTEN: Duration = Duration::from_millis(50);
+/// How long an output may take nothing once a signal has asked for the end.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
@@ -40,9 +43,8 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
     // First: what is advised below is then no finer than times are.
-    if let Some(unit) = arguments.time_unit {
-        refuse_finer(arguments, unit_tick(unit))?;
-    }
+    let tick = arguments.tick();
+    refuse_finer(arguments, tick)?;
     let spec = WindowSpec::sliding(arguments.window, slide)
         .map_err(|error| usage(error.to_string()))?
         .with_offset(arguments.offset);
@@ -61,9 +63,7 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         false => Input::File(path.clone()),
     });
     types::recall(arguments, &mut plan)?;
-    let opened = open_inputs(&plan, inputs.collect(), &signals)?;
-    let tick = tick(arguments, &opened)?;
-    refuse_finer(arguments, tick)?;
+    let opened = open_inputs(arguments, &plan, inputs.collect(), &signals)?;
     let places = types::places(&plan.inputs, &opened.kinds);
     let schema = opened.schema;
     let place =
@@ -75,37 +75,20 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
 /// Opens the inputs, which takes as long as their first records do to come. Once a signal has, no
 /// more are waited for.
 fn open_inputs(
+    arguments: &Agg,
     plan: &ReadPlan,
     inputs: Vec<Input>,
     signals: &AtomicUsize,
 ) -> Result<Opened, Failure> {
-    match (open_until(plan, inputs, &|| signal(signals).is_some(), teller()), signal(signals)) {
+    match (
+        open_until(plan, inputs, &|| signal(signals).is_some(), teller(arguments)),
+        signal(signals),
+    ) {
         (Err(error @ OpenError::Stopped), Some(signal)) => {
             super::say(&error.to_string());
             Err(Failure::Signal(signal))
         }
         (opened, _) => Ok(opened?),
-    }
-}
-
-/// The resolution of times: a window closes when the watermark is that close to its end. An earlier
-/// run's stays, whatever the input has come to hold.
-fn tick(arguments: &Agg, opened: &Opened) -> Result<Span, Failure> {
-    let unit = arguments.time_unit.map_or(Span::from_millis(1), unit_tick);
-    let recalled = match &arguments.state {
-        Some(folder) => StateDirectory::described(folder, "tick")?,
-        None => None,
-    };
-    let recalled = recalled.and_then(|tick| tick.parse().ok());
-    Ok(recalled.unwrap_or(unit.min(opened.resolution)))
-}
-
-/// How fine times are that are whole numbers of a unit.
-fn unit_tick(unit: TimeUnit) -> Span {
-    match unit {
-        TimeUnit::Nanos => Span::from_nanos(1),
-        TimeUnit::Micros => Span::from_micros(1),
-        TimeUnit::Millis | TimeUnit::Seconds => Span::from_millis(1),
     }
 }
 
@@ -116,19 +99,25 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     let given = spans.into_iter().filter_map(|(flag, span)| Some((flag, span?.as_nanos())));
     match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
         Some((flag, _)) => Err(Failure::Usage(format!(
-            "{flag} is finer than {tick}, which is how fine times are here; numbers with \
-             --time-unit us or ns are finer, and so are times with more digits of a fraction"
+            "{flag} is finer than {tick}, which is how fine times are taken to be; say \
+             --tick 1us, or another, if they are finer"
         ))),
         None => Ok(()),
     }
 }
 
-/// Who tells a person of what the inputs have to say. Of a unit of time it is told once.
-fn teller() -> impl Fn(Notice) + Send + Sync + 'static {
+/// Who tells a person of what the inputs have to say. Of how times are to be read it is told once,
+/// and of how fine they are not where that was said.
+fn teller(arguments: &Agg) -> impl Fn(Notice) + Send + Sync + 'static {
     let told = AtomicBool::new(false);
+    let is_tick_said = arguments.tick.is_some();
     move |notice| {
-        let is_of_unit = matches!(notice, Notice::OtherUnit { .. });
-        if !is_of_unit || !told.swap(true, Ordering::Relaxed) {
+        let is_once = match notice {
+            Notice::FinerThanMillis { .. } if is_tick_said => return,
+            Notice::FinerThanMillis { .. } | Notice::OtherUnit { .. } => true,
+            _ => false,
+        };
+        if !is_once || !told.swap(true, Ordering::Relaxed) {
             tell(notice);
         }
     }
@@ -139,6 +128,10 @@ fn tell(notice: Notice) {
         Notice::OtherUnit { name, unit, time, likely, likely_time } => super::say(&format!(
             "warning: the first time of {name} was taken as {time}, its number counting {unit}; \
              say --time-unit {likely} if it is {likely_time}"
+        )),
+        Notice::FinerThanMillis { name, time } => super::say(&format!(
+            "warning: {name} has times finer than a millisecond, the first is {time}, and windows \
+             close within their last one; say --tick 1us, or 1ns, for the finer resolution"
         )),
         Notice::Malformed(malformed) => super::say(&format!("malformed: {malformed}")),
         Notice::Replaced { name } => super::say(&format!(
@@ -186,6 +179,7 @@ fn read_plan(arguments: &Agg, calls: &[AggregateCall]) -> Result<ReadPlan, Failu
         keys: arguments.keys(),
         inputs,
         types: arguments.types.clone(),
+        recalled: Vec::new(),
         filter: arguments.filter.clone(),
         strict: arguments.strict,
         keep_text: arguments.late.is_some(),
@@ -421,12 +415,12 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
     }
 }
 
-/// Writes results until the engine ends.
+/// Writes results until the engine ends, while another thread looks on.
 fn follow<const WORDS: usize>(
     running: Running,
-    mut results: Results<Columns, ColumnAggregates<WORDS>>,
+    results: Results<Columns, ColumnAggregates<WORDS>>,
     mut outputs: Outputs,
-    (mut watch, signals): (Watch, &AtomicUsize),
+    (watch, signals): (Watch, &AtomicUsize),
 ) -> Result<(), Failure> {
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
     let shards = running.metrics().shards.len();
@@ -436,39 +430,32 @@ fn follow<const WORDS: usize>(
         let of_cores = super::counted(cores as u64, "core");
         watch.say(&format!("{of_shards} share {of_cores}; more cores would be used"));
     }
-    let mut stopped = false;
-    loop {
-        let mut failed = None;
-        let outputs_now = results.poll(|output| {
-            let written = match &output {
-                Output::Result(result) => outputs.result(result),
-                Output::Late(late) => outputs.late(late),
-            };
-            if let Err(failure) = written {
-                failed.get_or_insert(failure);
-            }
-        });
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        if !stopped && signal(signals).is_some() {
-            stopped = true;
-            running.stopper().stop();
-        }
-        watch.look(|| running.metrics());
-        if outputs.keep(false)? {
-            results.confirm();
-        }
-        if outputs_now == 0 {
-            if results.is_ended() {
-                break;
-            }
-            outputs.flush()?;
-            results.wait(LISTEN);
-        }
-    }
-    let metrics = running.join()?;
-    outputs.finish()?;
+    let (writing, names) = (Writing::default(), outputs.names());
+    let (written, watch, stopped) = std::thread::scope(|scope| {
+        let look_on = || look_on(&running, watch, (&writing, &names), signals);
+        let watcher = std::thread::Builder::new().name("tidewheel-watch".to_owned());
+        let watcher = watcher.spawn_scoped(scope, look_on).map_err(|error| {
+            Failure::Io(format!("the thread that watches the run cannot be started: {error}"))
+        })?;
+        let written = {
+            // However the writing ends, the watching does too.
+            let _over = Over(&writing, watcher.thread().clone());
+            write_all(results, &mut outputs, &writing)
+        };
+        let (watch, stopped) = watcher.join().map_err(|_| {
+            Failure::Fault("the thread that watches the run has panicked".to_owned())
+        })?;
+        Ok::<_, Failure>((written, watch, stopped))
+    })?;
+    written?;
+    let ended = running.join();
+    // What came out before an error did come out.
+    let brought_out = match &ended {
+        Ok(_) => outputs.finish(),
+        Err(_) => outputs.flush(),
+    };
+    let metrics = ended?;
+    brought_out?;
     watch.finish(&metrics, stopped);
     if !metrics.ledger().is_balanced() {
         return Err(Failure::Unbalanced);
@@ -477,4 +464,83 @@ fn follow<const WORDS: usize>(
         Some(signal) if stopped => Err(Failure::Signal(signal)),
         _ => Ok(()),
     }
+}
+
+/// Says that the writing is over once it goes, and wakes who looks on.
+struct Over<'a>(&'a Writing, Thread);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+        self.1.unpark();
+    }
+}
+
+/// Writes results until there are no more.
+fn write_all<const WORDS: usize>(
+    mut results: Results<Columns, ColumnAggregates<WORDS>>,
+    outputs: &mut Outputs,
+    writing: &Writing,
+) -> Result<(), Failure> {
+    loop {
+        let mut failed = None;
+        let outputs_now = results.poll(|output| {
+            let written = match &output {
+                Output::Result(result) => outputs.result(result),
+                Output::Late(late) => outputs.late(late),
+            };
+            writing.note();
+            if let Err(failure) = written {
+                failed.get_or_insert(failure);
+            }
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        if outputs.keep(false)? {
+            results.confirm();
+        }
+        writing.note();
+        if outputs_now == 0 {
+            if results.is_ended() {
+                return Ok(());
+            }
+            outputs.flush()?;
+            writing.note();
+            results.wait(LISTEN);
+        }
+    }
+}
+
+/// Watches for a person and for signals until the writing is over. Says whether a signal stopped
+/// the run. It is a thread of its own because whoever writes may be held up for as long as nobody
+/// reads what is written.
+fn look_on(
+    running: &Running,
+    mut watch: Watch,
+    (writing, names): (&Writing, &str),
+    signals: &AtomicUsize,
+) -> (Watch, bool) {
+    let mut stopped = None;
+    while !writing.is_over() {
+        std::thread::park_timeout(LISTEN);
+        let held_up = writing.held_up(Instant::now());
+        if let Some(signal) = signal(signals) {
+            let since = *stopped.get_or_insert_with(|| {
+                running.stopper().stop();
+                Instant::now()
+            });
+            if since.elapsed().min(held_up) >= PATIENCE && !writing.is_over() {
+                watch.say(&format!(
+                    "interrupted: {names} took nothing for {} s, so what was still to be \
+                     written is not",
+                    PATIENCE.as_secs()
+                ));
+                // Whoever writes cannot be called back, and holds what an orderly end would need.
+                signal_hook::low_level::exit(128 + signal);
+            }
+        }
+        watch.look(|| running.metrics(), held_up);
+    }
+    (watch, stopped.is_some())
 }

@@ -62,8 +62,9 @@ ones were refused by --where, 'unusable' ones are of a time that nothing confirm
 too long; 'dropped' is filtered and unusable together. 'malformed' ones could not be read.
 
 Exit codes: 0 done, 1 bad data or a limit reached, 2 bad usage, 3 input/output, 4 a fault of
-tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once: \
-without --state, what is open is lost.";
+tidewheel's own or damaged state, 130 and 143 after a signal. A second signal ends it at once, and \
+so do an error and, two seconds after the first signal, an output that takes nothing: without \
+--state, what is open is lost.";
 
 const AGG_HELP: &str = "\
 What to compute: calls with commas between them. 'sum(x) as total' names the column of the \
@@ -90,6 +91,7 @@ number, nor its opposite.
   x = 1, x <> 1, x < 1, x <= 1, x > 1, x >= 1
   x in ('a', 'b'), x not in (1, 2), x between 1 and 9
   x like 'A%'             % is any characters, _ any one
+  x like '10!%' escape '!'    a % or _ behind the ! is itself
   x is null, x is not null
   x = true, x <> false, x is true, x is not false
   and, or, not, ( )
@@ -123,17 +125,20 @@ pub(crate) struct Agg {
 
     /// The column of event time, such as 2013-01-01 05:17:00.
     ///
-    /// With Z or +02:00 behind it if it is not UTC, with T for the space, with up to nine digits of
-    /// a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach from
-    /// 1677-09-21 to 2262-04-11.
+    /// With Z, +02:00 or +02 behind it if it is not UTC, with T for the space, with up to nine
+    /// digits of a fraction; a date alone is its midnight. Numbers want --time-unit. Times reach
+    /// from 1677-09-21 to 2262-04-11.
     #[arg(long, value_name = "COL")]
     pub(crate) time: String,
 
     /// The columns to group by.
+    ///
+    /// Of JSON Lines, the number 1 and the text "1" are two groups; results in JSON Lines tell them
+    /// apart, while in CSV and in tables they look alike.
     #[arg(long, value_name = "COL,..", value_parser = parse_names)]
     key: Vec<Names>,
 
-    /// The length of a window: 1h, 10s, 500ms.
+    /// The length of a window: 1h, 10s, 500ms, 1h30m, 1.5h, 1w.
     ///
     /// Windows start at 1970-01-01T00:00Z and at whole multiples of the slide before and after:
     /// with 1h at the full hour, with 1d at midnight UTC, with 7d on a Thursday. --offset moves
@@ -156,16 +161,21 @@ pub(crate) struct Agg {
 
     /// How far out of order records come; what comes later than that is late.
     ///
-    /// Times are taken to be whole milliseconds, or whole micro- or nanoseconds where --time-unit
-    /// or the digits of the first 1000 times of a file say so (of a pipe, where types are awaited),
-    /// and a window ends with the last of its times: of several records at that time, all but the
-    /// first are late if this is 0.
+    /// A window ends with the last of its times (--tick): of several records at that time, all but
+    /// the first are late if this is 0.
     #[arg(long, value_name = "SPAN", default_value = "0", allow_hyphen_values = true)]
     pub(crate) out_of_order: Span,
 
     /// What numbers in the time column count, since 1970: s, ms, us or ns.
     #[arg(long, value_name = "UNIT")]
     pub(crate) time_unit: Option<TimeUnit>,
+
+    /// How fine times are: 1us, say. A millisecond if not given, or what --time-unit us or ns says.
+    ///
+    /// The last time of a window is this long before its end, and once the watermark has come to
+    /// that, nothing more can come for it.
+    #[arg(long, value_name = "SPAN", value_parser = parse_tick)]
+    pub(crate) tick: Option<Span>,
 
     /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last.
     #[arg(long, value_name = "LIST", long_help = AGG_HELP)]
@@ -297,8 +307,9 @@ pub(crate) struct Agg {
     /// When the name leads to another file, the old one is read to its end and the new one from
     /// its start; a file that became shorter is read again from its start. Either is said on
     /// standard error, and either start is that of an input: without --no-header, CSV's columns
-    /// are named there again. With --state, which goes on with the very file that was read, both
-    /// are errors. A file that is not there yet is waited for.
+    /// are named there again, and a file without them is an error. With --state, which goes on
+    /// with the very file that was read, both are errors. A file that is not there yet is waited
+    /// for.
     #[arg(long)]
     pub(crate) follow: bool,
 
@@ -333,6 +344,17 @@ impl Agg {
     pub(crate) fn null_texts(&self) -> Vec<String> {
         let texts = self.null.iter().flat_map(|names| names.0.clone());
         texts.filter(|text| !text.is_empty()).collect()
+    }
+
+    /// The resolution of times. It follows from the flags alone, so that a pipe comes to the same
+    /// results as the file that it brings.
+    pub(crate) fn tick(&self) -> Span {
+        let of_unit = match self.time_unit {
+            Some(TimeUnit::Nanos) => Span::from_nanos(1),
+            Some(TimeUnit::Micros) => Span::from_micros(1),
+            _ => Span::from_millis(1),
+        };
+        self.tick.unwrap_or(of_unit)
     }
 
     /// The columns to group by, in order.
@@ -503,6 +525,14 @@ fn parse_offset(text: &str) -> Result<i64, String> {
 
 /// How often it is looked at an engine that runs, and so how often at most it can be told of.
 pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+fn parse_tick(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    match span.is_zero() {
+        true => Err("times are not infinitely fine; the finest are 1ns".to_owned()),
+        false => Ok(span),
+    }
+}
 
 fn parse_stats(text: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error| format!("{error}"))?;

@@ -363,6 +363,14 @@ impl Outputs {
         Ok(true)
     }
 
+    /// What messages call the outputs, where it is not known which of them is meant.
+    pub(crate) fn names(&self) -> String {
+        match self.late_name.as_str() {
+            "" => self.results_name.clone(),
+            late => format!("{} or {late}", self.results_name),
+        }
+    }
+
     fn failed(&self, error: &io::Error) -> Failure {
         Failure::writing(&self.results_name, error)
     }

@@ -6,7 +6,7 @@ use super::args::{Agg, number_name};
 use super::exit::Failure;
 use tidewheel::state::StateDirectory;
 use tidewheel::text::aggregates::{AggregateCall, ColumnPlace, Function, Measure};
-use tidewheel::text::{ColumnKind, DeclaredType, InputColumn, NumberKind, ReadPlan};
+use tidewheel::text::{ColumnKind, InputColumn, NumberKind, ReadPlan};
 
 /// What the types are called in a manifest.
 pub(crate) const TYPES: &str = "types of columns";
@@ -77,7 +77,7 @@ pub(crate) fn recorded(types: &str) -> Vec<ColumnKind> {
     types.split(", ").map(kind).collect()
 }
 
-/// Declares the types that an earlier run found, where there is one to go on with. What is declared
+/// Recalls the types that an earlier run found, where there is one to go on with. What is declared
 /// on the command line stays, and is compared with them when the directory is opened.
 pub(crate) fn recall(arguments: &Agg, plan: &mut ReadPlan) -> Result<(), Failure> {
     let Some(folder) = &arguments.state else { return Ok(()) };
@@ -91,7 +91,7 @@ pub(crate) fn recall(arguments: &Agg, plan: &mut ReadPlan) -> Result<(), Failure
     for (input, kind) in plan.inputs.iter().zip(recorded(&types)) {
         let Some(kind) = kind.number() else { continue };
         if !plan.types.iter().any(|(column, _)| *column == input.name) {
-            plan.types.push((input.name.clone(), DeclaredType::Number(kind)));
+            plan.recalled.push((input.name.clone(), kind));
         }
     }
     Ok(())

@@ -3,6 +3,8 @@
 use super::args::{Agg, Destination, LOOK};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidewheel::metrics::Metrics;
 use tidewheel::text::{Awaited, Notice};
@@ -44,6 +46,9 @@ pub(crate) fn tell(notice: Notice) {
 /// How long a watermark stands still before it is named.
 const STALL: Duration = Duration::from_secs(10);
 
+/// How long the writing has to be held up for that to be why the watermark stands still.
+const HELD_UP: Duration = Duration::from_secs(1);
+
 /// Watches a running engine for a person.
 pub(crate) struct Watch {
     bar: Option<ProgressBar>,
@@ -56,6 +61,54 @@ pub(crate) struct Watch {
     stall: Stall,
     /// What is to be said beside late records.
     late_advice: String,
+    /// The state directory of files that are followed: such a run ends by itself only if an
+    /// earlier one did.
+    finished: Option<String>,
+}
+
+/// How the writing of results gets on, for a thread that looks on.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    /// Counts whatever was written, and each time that there was nothing to write.
+    notes: AtomicU64,
+    over: AtomicBool,
+    /// The count when it was last looked at, and since when it is so high.
+    seen: Mutex<(u64, Instant)>,
+}
+
+impl Default for Writing {
+    fn default() -> Self {
+        let seen = Mutex::new((0, Instant::now()));
+        Self { notes: AtomicU64::new(0), over: AtomicBool::new(false), seen }
+    }
+}
+
+impl Writing {
+    /// Notes that what was to be written is written.
+    pub(crate) fn note(&self) {
+        // Only one thread notes.
+        self.notes.store(self.notes.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Notes that nothing more is to be written.
+    pub(crate) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing more is to be written.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// For how long, as far as was looked, nothing was noted.
+    pub(crate) fn held_up(&self, now: Instant) -> Duration {
+        let notes = self.notes.load(Ordering::Relaxed);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.0 != notes {
+            *seen = (notes, now);
+        }
+        now.saturating_duration_since(seen.1)
+    }
 }
 
 impl Watch {
@@ -84,6 +137,11 @@ impl Watch {
             said_of: before,
             stall: Stall::new(now),
             late_advice: late_advice(arguments),
+            finished: arguments
+                .state
+                .as_ref()
+                .filter(|_| arguments.follow)
+                .map(|folder| folder.display().to_string()),
         }
     }
 
@@ -96,7 +154,8 @@ impl Watch {
     }
 
     /// Looks at the engine now and then. `metrics` is only called when it is time to look.
-    pub(crate) fn look(&mut self, metrics: impl FnOnce() -> Metrics) {
+    /// `held_up` is for how long the writing has been.
+    pub(crate) fn look(&mut self, metrics: impl FnOnce() -> Metrics, held_up: Duration) {
         if self.looked.elapsed() < LOOK {
             return;
         }
@@ -110,7 +169,10 @@ impl Watch {
             self.said = Instant::now();
             self.said_of = metrics.clone();
         }
-        if let Some(told) = self.stall.look(self.looked, &metrics) {
+        if held_up >= HELD_UP {
+            // What nobody takes holds the watermark, and no input does.
+            self.stall = Stall::new(self.looked);
+        } else if let Some(told) = self.stall.look(self.looked, &metrics) {
             self.say(&told);
         }
     }
@@ -173,6 +235,13 @@ impl Watch {
             super::say(&format!(
                 "warning: {} left out (--strict stops at the first)",
                 super::counted(metrics.malformed(), "malformed record")
+            ));
+        }
+        if let Some(folder) = self.finished.filter(|_| !interrupted) {
+            super::say(&format!(
+                "{folder}: an earlier run without --follow has come to the end of all inputs, and \
+                 nothing more is read of them; to go on reading, begin anew with another --state \
+                 and --output, and with --follow from the start"
             ));
         }
         super::say(&format!("ledger: {}", metrics.ledger()));
@@ -273,6 +342,20 @@ mod tests {
         let still = metrics(&[("full.csv", 50), ("silent", i64::MIN)], i64::MIN, 1);
         let told = Stall::new(start).look(start + STALL, &still).expect("it stands still");
         assert!(told.contains("held by silent"), "{told}");
+    }
+
+    #[test]
+    fn the_writing_is_held_up_for_as_long_as_nothing_is_noted() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let writing = Writing { seen: Mutex::new((0, start)), ..Writing::default() };
+        assert_eq!(writing.held_up(at(3)), Duration::from_secs(3));
+        writing.note();
+        assert_eq!(writing.held_up(at(4)), Duration::ZERO);
+        assert_eq!(writing.held_up(at(6)), Duration::from_secs(2));
+        assert!(!writing.is_over());
+        writing.end();
+        assert!(writing.is_over());
     }
 
     #[test]

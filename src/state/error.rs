@@ -44,8 +44,10 @@ pub enum StateError {
     },
     /// Another pipeline's.
     #[error(
-        "{path}: written by another pipeline: its {what} was {was} and is {is} now; go on with \
-         the old one, or begin anew with another state directory"
+        "{path}: written by another pipeline: its {what} {} {was} and {} {is} now; go on with \
+         the old one, or begin anew with another state directory",
+        if is_plural(what) { "were" } else { "was" },
+        if is_plural(what) { "are" } else { "is" }
     )]
     Changed {
         /// The directory.
@@ -77,6 +79,13 @@ pub enum StateError {
     /// A file of it, or the log of a shard, can not be used.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Whether what a pipeline is described by is many: its types of columns, but not its column of
+/// reasons or its out-of-orderness.
+fn is_plural(what: &str) -> bool {
+    let head = what.split(" of ").next().unwrap_or(what);
+    head.ends_with('s') && !head.ends_with("ss")
 }
 
 impl StateError {

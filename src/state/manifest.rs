@@ -149,6 +149,15 @@ mod tests {
         let is = manifest(&[("window", "1h"), ("key", "carrier\tx"), ("filter", "a = 'é\u{1b}'")]);
         let error = read.check("d", &is.pipeline).unwrap_err().to_string();
         assert!(error.contains("its filter was not said and is a = 'é\\u{1b}' now"), "{error}");
+        let other = [("types of columns", "i64"), ("out-of-orderness", "1s")];
+        let read = manifest(&other);
+        let is = manifest(&[("types of columns", "f64"), other[1]]);
+        let error = read.check("d", &is.pipeline).unwrap_err().to_string();
+        assert!(error.contains("its types of columns were i64 and are f64 now"), "{error}");
+        let is = manifest(&[other[0], ("out-of-orderness", "0s")]);
+        let error = read.check("d", &is.pipeline).unwrap_err().to_string();
+        assert!(error.contains("its out-of-orderness was 1s and is 0s now"), "{error}");
+        let is = manifest(&[("window", "1h"), ("key", "carrier\tx"), ("filter", "a = 'é\u{1b}'")]);
         let again = Manifest::parse("m", &is.render()).unwrap();
         assert!(again.check("d", &is.pipeline).is_ok());
     }

@@ -107,6 +107,8 @@ pub(crate) struct ByteInput {
     ended: bool,
     /// The start was looked at for a byte order mark.
     is_past_mark: bool,
+    /// What is available is ASCII, and so needs no look at whether it is UTF-8.
+    is_ascii: bool,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -196,7 +198,14 @@ impl ByteInput {
             bytes_total,
             ended: false,
             is_past_mark: false,
+            is_ascii: true,
         }
+    }
+
+    /// Whether all of the available bytes are ASCII.
+    #[inline]
+    pub(crate) const fn is_ascii(&self) -> bool {
+        self.is_ascii
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -302,6 +311,7 @@ impl ByteInput {
                 assert!(bytes <= room, "a source reads no more than there is room for");
                 self.end += bytes;
                 self.bytes_read += bytes as u64;
+                self.is_ascii = self.buffer[self.start..self.end].is_ascii();
             }
             Chunk::End => self.ended = true,
             Chunk::Pending => {}

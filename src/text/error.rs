@@ -102,6 +102,9 @@ pub enum OpenError {
     /// The filter cannot be understood.
     #[error("{0}")]
     Filter(#[from] super::predicate::FilterError),
+    /// The filter compares a column of text with a number, or one of numbers with a text.
+    #[error("{0}")]
+    FilterType(String),
     /// It was to end before enough had come to begin with.
     #[error("interrupted: the first records have not come yet; there is no result")]
     Stopped,
@@ -175,6 +178,7 @@ impl OpenError {
             | Self::OtherHeader { .. }
             | Self::NotNumeric { .. }
             | Self::Filter(_)
+            | Self::FilterType(_)
             | Self::Plan(_) => ErrorClass::Usage,
         }
     }
@@ -225,6 +229,13 @@ impl UnknownColumn {
             .map(|(name, _)| name.as_str())
     }
 
+    /// The name of an object in JSON in which the column was perhaps thought to be, and what is
+    /// named behind the point.
+    fn object(&self) -> Option<(&str, &str)> {
+        let (object, inner) = self.column.split_once('.').filter(|_| self.records.is_some())?;
+        self.columns.iter().any(|name| name == object).then_some((object, inner))
+    }
+
     /// Whether the header looks like a record.
     fn header_is_data(&self) -> bool {
         if self.records.is_some() {
@@ -271,7 +282,13 @@ impl fmt::Display for UnknownColumn {
             write!(f, " and {} more", self.columns.len() - listed.len())?;
         }
         f.write_str(".")?;
-        if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
+        if let Some((object, inner)) = self.object() {
+            write!(
+                f,
+                " What is inside of an object is not read; if '{object}' is one, jq -c \
+                 '.[\"{inner}\"] = .{object}.{inner}' takes '{inner}' out of it."
+            )?;
+        } else if self.records.is_some() && self.as_text.is_none() && self.asked_by != "--type" {
             let column = &self.column;
             let declared = if self.asked_by.starts_with("--") { "str" } else { "f64" };
             write!(f, " If it comes further on, say --type {column}={declared}.")?;

@@ -13,7 +13,6 @@ use super::rows::{Observer, RowPlan};
 use super::timestamp::{TimeUnit, TimestampReader};
 use crate::limits;
 use crate::source::SourceError;
-use crate::time::{EventTime, Span};
 use std::time::{Duration, Instant};
 
 /// How long an input may be silent before a person is told why nothing happens.
@@ -55,7 +54,7 @@ pub(crate) struct SeenText {
 /// What is to be looked at.
 pub(crate) struct Wanted<'a> {
     pub(crate) rows: &'a RowPlan,
-    /// The slots of the columns whose types are asked for.
+    /// The slots of the columns of which it is asked what they hold.
     pub(crate) columns: &'a [usize],
     pub(crate) reader: TimestampReader,
     /// Records that are waited for.
@@ -122,27 +121,6 @@ struct TimesSeen {
     /// The first that another unit would mend.
     mistake: Option<Malformed>,
     guesses: Guesses,
-    resolution: Resolution,
-}
-
-/// How fine times are: the coarsest that hits all of them, and a millisecond at most.
-#[derive(Clone, Copy, Debug)]
-struct Resolution(Span);
-
-impl Default for Resolution {
-    fn default() -> Self {
-        Self(Span::from_millis(1))
-    }
-}
-
-impl Resolution {
-    fn note(&mut self, time: EventTime) {
-        let hits = |span: Span| time.as_nanos() % span.as_nanos() == 0;
-        while !hits(self.0) {
-            self.0 =
-                if hits(Span::from_micros(1)) { Span::from_micros(1) } else { Span::from_nanos(1) };
-        }
-    }
 }
 
 /// That no time of an input's first records can be read.
@@ -161,8 +139,6 @@ pub(crate) struct FirstLook {
     pub(crate) seen: Vec<Seen>,
     /// There are values for times, and none could be read.
     pub(crate) no_times: Option<NoTimes>,
-    /// How fine the times are.
-    pub(crate) resolution: Span,
     pub(crate) records: usize,
     /// Records that could not be read.
     pub(crate) refused: usize,
@@ -242,7 +218,6 @@ pub(crate) fn look<R: Records>(
     let missing = (0..wanted.rows.slots.len()).filter(|slot| !ahead.has_seen(*slot)).collect();
     Ok(FirstLook {
         seen,
-        resolution: times.resolution.0,
         no_times: times.none_readable(wanted.reader.unit()),
         records: found,
         refused,
@@ -268,9 +243,8 @@ impl TimesSeen {
             return false;
         };
         let error = match wanted.reader.read(cell) {
-            Ok(time) => {
+            Ok(_) => {
                 self.readable = true;
-                self.resolution.note(time);
                 return false;
             }
             Err(_) if self.readable => return false,

@@ -135,6 +135,12 @@ impl JsonRecords {
 fn syntax_fault(error: &serde_json::Error, line: &[u8]) -> Fault {
     // A value of another kind is wrong as a whole.
     let column = if error.is_data() { 1 } else { error.column().max(1) };
+    if let Some(at) = invalid_utf8(error, line) {
+        let near = &line[(at - 1).saturating_sub(SHOWN_BEFORE)..];
+        let problem =
+            format!("invalid UTF-8 near {}; convert the file, with iconv say", quoted(near));
+        return Fault::Json { column: at as u64, problem };
+    }
     let near = &line[column.saturating_sub(1 + SHOWN_BEFORE).min(line.len())..];
     let text = error.to_string();
     // The place is said in front of the message already, and so is what was expected.
@@ -152,6 +158,12 @@ fn syntax_fault(error: &serde_json::Error, line: &[u8]) -> Fault {
             quoted(near)
         ),
     }
+}
+
+/// Where a line is not UTF-8, counted from 1, if that is what its reader has stumbled over.
+fn invalid_utf8(error: &serde_json::Error, line: &[u8]) -> Option<usize> {
+    let invalid = std::str::from_utf8(line).err()?;
+    error.to_string().starts_with("invalid unicode").then_some(invalid.valid_up_to() + 1)
 }
 
 /// Bytes that a message shows before those that could not be read.

@@ -79,6 +79,7 @@ impl Fault {
         assumed: Option<usize>,
     ) -> String {
         let mend = match self {
+            Self::Cell { .. } if !is_utf8(cell) => return self.describe(column, cell),
             Self::Cell { fault: CellFault::Fraction, .. } => format!("say --type {column}=f64"),
             Self::Cell { fault: CellFault::NotANumber(_), .. } => {
                 format!("of text there is count({column})")
@@ -137,7 +138,8 @@ impl Fault {
 impl CellFault {
     fn describe(self, column: &str, cell: &[u8]) -> String {
         let found = format!("column '{column}' holds {}", quoted(cell));
-        match self {
+        // Whatever else it should be, that is why it is not.
+        match if is_utf8(cell) { self } else { Self::NotUtf8 } {
             Self::NullTime => {
                 format!("column '{column}' is empty or missing; every record needs its time")
             }
@@ -178,10 +180,7 @@ impl CellFault {
                 "{found}, and the filter compares it with true or false; compare it with a number \
                  or with a text in single quotes instead"
             ),
-            Self::NotUtf8 => format!(
-                "{found}, which is not UTF-8, and the filter compares it; convert the file, with \
-                 iconv say"
-            ),
+            Self::NotUtf8 => format!("{found}, invalid UTF-8; convert the file, with iconv say"),
             Self::NotAScalar => format!(
                 "column '{column}' holds {}, {}, not a text, number or truth value; take the \
                  field that is wanted out of it before, with jq say",
@@ -194,6 +193,10 @@ impl CellFault {
             ),
         }
     }
+}
+
+fn is_utf8(cell: &[u8]) -> bool {
+    std::str::from_utf8(cell).is_ok()
 }
 
 /// Characters of a cell that a message shows.

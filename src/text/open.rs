@@ -13,13 +13,12 @@ use super::malformed::quoted;
 use super::plan::{
     DeclaredType, Follow, HeaderMode, InputColumn, InputFormat, Notice, ReadPlan, Slots,
 };
-use super::predicate::Filter;
+use super::predicate::{Compared, Filter, SeenIn};
 use super::rows::{Observer, RowPlan, TextSource, none_readable, schema_of};
 use super::timestamp::TimestampReader;
 use crate::limits;
 use crate::record::Columns;
 use crate::source::Source;
-use crate::time::Span;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,9 +50,6 @@ pub struct Opened {
     pub schema: Columns,
     /// What the columns of the plan's inputs hold, in their order.
     pub kinds: Vec<ColumnKind>,
-    /// How fine times are, as far as the first records tell: a millisecond, a microsecond or a
-    /// nanosecond.
-    pub resolution: Span,
     /// The first input's header line, when it has one. With [`ReadPlan::keep_text`] it names the
     /// columns of all.
     pub header: Option<Vec<u8>>,
@@ -166,9 +162,16 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn declared(&self, column: &str) -> Option<DeclaredType> {
+    /// A column's type, as the user says.
+    fn said(&self, column: &str) -> Option<DeclaredType> {
         let named = self.plan.types.iter().find(|(name, _)| name == column);
         named.map(|(_, declared)| *declared)
+    }
+
+    /// A column's type, as the user says or an earlier run found.
+    fn declared(&self, column: &str) -> Option<DeclaredType> {
+        let recalled = || self.plan.recalled.iter().find(|(name, _)| name == column);
+        self.said(column).or_else(|| recalled().map(|(_, kind)| DeclaredType::Number(*kind)))
     }
 
     fn finish<R: Records + 'static>(
@@ -198,6 +201,7 @@ impl Opening<'_> {
         }
         self.check_emptiness(&opened, &looks, !undeclared.is_empty())?;
         self.check_types(&looks)?;
+        self.check_filter(&looks)?;
         if self.plan.keep_text {
             self.check_headers(&looks)?;
         }
@@ -214,11 +218,9 @@ impl Opening<'_> {
             Box::new(TextSource::new(input, records, rows, reader, observer))
                 as Box<dyn Source<Columns>>
         };
-        let resolution = looks.iter().map(|(_, first)| first.resolution).min();
-        let resolution = resolution.unwrap_or(Span::from_millis(1));
         let header = looks.into_iter().find_map(|(_, first)| first.header);
         let sources = opened.into_iter().map(source).collect();
-        Ok(Opened { sources, schema, kinds, resolution, header })
+        Ok(Opened { sources, schema, kinds, header })
     }
 
     /// The columns of numbers whose types the first records are to tell.
@@ -236,9 +238,11 @@ impl Opening<'_> {
         undeclared: bool,
         patience: &mut Patience<'_>,
     ) -> Result<FirstLook, OpenError> {
+        let compared = self.compared().iter().map(|compared| compared.slot);
+        let looked: Vec<usize> = self.columns.iter().copied().chain(compared).collect();
         let mut wanted = Wanted {
             rows: &self.rows,
-            columns: &self.columns,
+            columns: &looked,
             reader: self.reader.clone(),
             // A file's first records can be had without a wait.
             records: records_needed(undeclared || !input.may_come_soon()),
@@ -339,6 +343,30 @@ impl Opening<'_> {
             records: (self.plan.format == InputFormat::JsonLines).then_some(first.records as u64),
         }
         .into())
+    }
+
+    /// What the filter compares with literals.
+    fn compared(&self) -> &[Compared] {
+        self.rows.filter.as_ref().map_or(&[], Filter::compared)
+    }
+
+    /// Whether the filter compares numbers with numbers and text with text, as far as is known.
+    fn check_filter(&self, looks: &[Look]) -> Result<(), OpenError> {
+        for (nth, compared) in self.compared().iter().enumerate() {
+            let column = &self.rows.slots[compared.slot].name;
+            let seen: Vec<SeenIn<'_>> = looks
+                .iter()
+                .map(|(name, first)| SeenIn {
+                    name,
+                    seen: &first.seen[self.columns.len() + nth],
+                    records: first.records,
+                })
+                .collect();
+            if let Some(problem) = compared.problem(column, self.said(column), &seen) {
+                return Err(OpenError::FilterType(problem));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the header of the first input is that of all.

@@ -68,6 +68,9 @@ pub struct ReadPlan {
     pub inputs: Vec<InputColumn>,
     /// Types of columns, as declared.
     pub types: Vec<(String, DeclaredType)>,
+    /// Kinds of columns as an earlier run found them. Columns are read as if these were declared,
+    /// but nobody has said so: what the first records show of a filter is shown as it was then.
+    pub recalled: Vec<(String, NumberKind)>,
     /// Which records are kept; all, if `None`.
     pub filter: Option<String>,
     /// Whether a malformed record is an error.
@@ -153,6 +156,13 @@ pub enum Notice {
         likely: TimeUnit,
         /// The time in that one.
         likely_time: EventTime,
+    },
+    /// Dates with times of day are finer than a millisecond.
+    FinerThanMillis {
+        /// The input.
+        name: String,
+        /// The first such time.
+        time: EventTime,
     },
     /// The name of a followed file leads to none that can be read. The file that was opened is
     /// followed until another has the name.

@@ -8,12 +8,19 @@
 //!
 //! Uses `limits`.
 
+mod like;
+mod literals;
+
+pub(crate) use literals::{Compared, SeenIn};
+
 use super::cells::Cells;
 use super::malformed::CellFault;
 use super::number::{read_f64, read_i64};
 use super::plan::Slots;
 use super::timestamp::TimestampReader;
 use crate::limits;
+use like::{DanglingEscape, Pattern};
+use literals::Written;
 use sqlparser::ast::{BinaryOperator, Expr, InTarget, UnaryOperator, Value, ValueWithSpan};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
@@ -40,6 +47,7 @@ const ASKED_BY: &str = "--where";
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
     root: Node,
+    compared: Vec<Compared>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +84,7 @@ enum Node {
     Not(Box<Node>),
     Compare(Comparison, Operand, Operand),
     In(Operand, Vec<Operand>),
-    Like(usize, Box<str>),
+    Like(usize, Pattern),
     IsNull(usize),
     /// Never unknown.
     IsTrue(Box<Node>),
@@ -93,6 +101,9 @@ struct Lowering<'a> {
     slots: &'a mut Slots,
     /// Conditions that the one under way lies in.
     depth: usize,
+    /// Of these, how many are negations.
+    negations: usize,
+    compared: Vec<Compared>,
 }
 
 impl Filter {
@@ -123,8 +134,15 @@ impl Filter {
         if rest.token != Token::EOF {
             return Err(refuse(format!("'{rest}' is left over; {SUPPORTED}")));
         }
-        let mut lowering = Lowering { filter, time, reader, slots, depth: 0 };
-        Ok(Self { root: lowering.node(&expression)? })
+        let mut lowering =
+            Lowering { filter, time, reader, slots, depth: 0, negations: 0, compared: Vec::new() };
+        let root = lowering.node(&expression)?;
+        Ok(Self { root, compared: lowering.compared })
+    }
+
+    /// The comparisons of columns with literals, one of a kind.
+    pub(crate) fn compared(&self) -> &[Compared] {
+        &self.compared
     }
 
     /// Whether a record is kept: only if the filter is true, not if it is unknown.
@@ -178,7 +196,12 @@ impl Lowering<'_> {
     fn condition(&mut self, expression: &Expr) -> Result<Node, FilterError> {
         Ok(match expression {
             Expr::Nested(inner) => self.node(inner)?,
-            Expr::UnaryOp { op: UnaryOperator::Not, expr } => Node::Not(Box::new(self.node(expr)?)),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+                self.negations += 1;
+                let inner = self.node(expr);
+                self.negations -= 1;
+                negate(inner?, true)
+            }
             Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
                 Node::And(Box::new(self.node(left)?), Box::new(self.node(right)?))
             }
@@ -198,6 +221,8 @@ impl Lowering<'_> {
                     self.note_as_text(expr, "IN", item);
                     let choice = self.paired(&operand, choice)?;
                     self.check_truth(Comparison::Equal, &operand, &choice)?;
+                    let of = Compared::of(Written::In, (expr, &operand), (item, &choice));
+                    self.note_literal(of, *negated);
                     choices.push(choice);
                 }
                 negate(Node::In(operand, choices), *negated)
@@ -209,14 +234,10 @@ impl Lowering<'_> {
             }
             Expr::IsNull(inner) => Node::IsNull(self.presence(inner)?),
             Expr::IsNotNull(inner) => Node::Not(Box::new(Node::IsNull(self.presence(inner)?))),
-            Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
                 let column = self.column(expr)?;
-                let Operand::Text(pattern) = self.operand(pattern)? else {
-                    let problem = "LIKE takes a pattern in single quotes";
-                    return Err(self.refuse(format!("{problem}, such as {expr} LIKE 'A%'")));
-                };
-                let pattern = String::from_utf8_lossy(&pattern).into_owned();
-                negate(Node::Like(column, pattern.into()), *negated)
+                let pattern = self.pattern(expr, pattern, escape_char.as_deref())?;
+                negate(Node::Like(column, pattern), *negated)
             }
             Expr::IsTrue(inner) => self.is(inner, true)?,
             Expr::IsFalse(inner) => self.is(inner, false)?,
@@ -262,6 +283,8 @@ impl Lowering<'_> {
             ));
         }
         self.check_order(comparison, (&lhs, &rhs))?;
+        let of = Compared::of(Written::Sign(comparison), (left, &lhs), (right, &rhs));
+        self.note_literal(of, comparison == Comparison::NotEqual);
         Ok(Node::Compare(comparison, lhs, rhs))
     }
 
@@ -355,7 +378,26 @@ impl Lowering<'_> {
                 })?;
                 Ok(Operand::Time(time.as_nanos()))
             }
+            (Operand::Column(slot), Operand::Number(_))
+                if self.slots.0[*slot].name == self.time && self.reader.unit().is_none() =>
+            {
+                Err(self.refuse(format!(
+                    "the time column is compared with a number, and holds dates with times of \
+                     day; one stands in single quotes: {} >= '2013-01-02 05:17'",
+                    self.time
+                )))
+            }
             (_, operand) => Ok(operand),
+        }
+    }
+
+    /// Notes what a column is compared with. That it is another text than one which it never holds
+    /// is true, and may be meant.
+    fn note_literal(&mut self, compared: Option<Compared>, is_other: bool) {
+        let Some(compared) = compared else { return };
+        let is_meant = compared.is_of_text() && (is_other || self.negations > 0);
+        if !is_meant && !self.compared.iter().any(|known| known.is_like(&compared)) {
+            self.compared.push(compared);
         }
     }
 
@@ -369,6 +411,37 @@ impl Lowering<'_> {
             _ => format!("{left} {symbol} '{text}'"),
         };
         self.slots.0[slot].as_text.get_or_insert(as_text);
+    }
+
+    /// The pattern of `expr LIKE pattern ESCAPE escape`.
+    fn pattern(
+        &mut self,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<&Expr>,
+    ) -> Result<Pattern, FilterError> {
+        let Operand::Text(pattern) = self.operand(pattern)? else {
+            let problem = "LIKE takes a pattern in single quotes";
+            return Err(self.refuse(format!("{problem}, such as {expr} LIKE 'A%'")));
+        };
+        let escape = match escape.map(|escape| self.operand(escape)).transpose()? {
+            None => None,
+            Some(Operand::Text(text)) if String::from_utf8_lossy(&text).chars().count() == 1 => {
+                String::from_utf8_lossy(&text).chars().next()
+            }
+            Some(_) => {
+                let problem = "ESCAPE takes one character in single quotes";
+                return Err(
+                    self.refuse(format!("{problem}, such as {expr} LIKE '10!%' ESCAPE '!'"))
+                );
+            }
+        };
+        let pattern = String::from_utf8_lossy(&pattern);
+        Pattern::read(&pattern, escape).map_err(|DanglingEscape| {
+            self.refuse(format!(
+                "in '{pattern}', %, _ or itself should stand behind each escape character"
+            ))
+        })
     }
 
     fn column(&mut self, expression: &Expr) -> Result<usize, FilterError> {
@@ -450,13 +523,27 @@ fn truth(cell: &[u8]) -> Option<bool> {
 
 impl Number {
     fn compare(self, other: Self) -> Option<Ordering> {
-        let float = |number| match number {
-            Self::Integer(value) => value as f64,
-            Self::Float(value) => value,
-        };
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(&b)),
-            (a, b) => float(a).partial_cmp(&float(b)),
+            (Self::Float(a), Self::Float(b)) => a.partial_cmp(&b),
+            (Self::Integer(a), Self::Float(b)) => compare_exactly(a, b),
+            (Self::Float(a), Self::Integer(b)) => compare_exactly(b, a).map(Ordering::reverse),
+        }
+    }
+}
+
+/// How an integer and a float are ordered: as the numbers that they are, of which a float has not
+/// all beyond 2^53.
+fn compare_exactly(integer: i64, float: f64) -> Option<Ordering> {
+    /// 2^63, the first float that is more than all integers.
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    match float {
+        float if float.is_nan() => None,
+        float if float >= BEYOND => Some(Ordering::Less),
+        float if float < -BEYOND => Some(Ordering::Greater),
+        float => {
+            let whole = integer.cmp(&(float.trunc() as i64));
+            Some(whole.then(0.0_f64.total_cmp(&(float.fract() + 0.0))))
         }
     }
 }
@@ -519,7 +606,7 @@ impl Node {
                 }
                 (!unknown).then_some(false)
             }
-            Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| like(text, pattern)),
+            Self::Like(slot, pattern) => text(cells, *slot)?.map(|text| pattern.fits(text)),
             Self::IsNull(slot) => Some(cells.get(*slot).is_none()),
             Self::IsTrue(inner) => Some(inner.verdict(cells, reader)? == Some(true)),
             Self::Constant(truth) => *truth,
@@ -581,33 +668,6 @@ fn compare(
         (Operand::Truth(a), Operand::Truth(b)) => Some(a.cmp(b)),
         _ => None,
     })
-}
-
-/// Whether a text fits a pattern: `%` any characters, `_` any one. After a mismatch the last `%`
-/// takes one character more, so the cost is at most the product of the lengths.
-fn like(text: &str, pattern: &str) -> bool {
-    let (mut text, mut pattern) = (text.chars(), pattern.chars());
-    let mut retry = None;
-    loop {
-        let (mut text_after, mut pattern_after) = (text.clone(), pattern.clone());
-        match (pattern_after.next(), text_after.next()) {
-            (Some('%'), _) => {
-                retry = Some((text.clone(), pattern_after.clone()));
-                pattern = pattern_after;
-            }
-            (None, None) => return true,
-            (Some(wanted), Some(found)) if wanted == '_' || wanted == found => {
-                (text, pattern) = (text_after, pattern_after);
-            }
-            _ => {
-                let Some((from, rest)) = &mut retry else { return false };
-                if from.next().is_none() {
-                    return false;
-                }
-                (text, pattern) = (from.clone(), rest.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

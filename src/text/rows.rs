@@ -97,7 +97,7 @@ struct Times {
     first: Option<String>,
     mistake: Option<String>,
     /// It was looked whether the first would be of our days in another unit.
-    unit_checked: bool,
+    first_checked: bool,
 }
 
 impl Times {
@@ -139,10 +139,11 @@ impl<R: Records> TextSource<R> {
     /// One record into one row, or what is wrong with it.
     #[inline]
     fn take(&mut self, text: usize) -> Result<(), Fault> {
+        let is_ascii = self.input.is_ascii();
         let record = &self.input.available()[..text];
         let cells = self.records.cells(record);
         let Self { plan, reader, rows, .. } = self;
-        fill(plan, reader, rows, &cells, record)
+        fill(plan, reader, rows, (&cells, is_ascii), record)
     }
 
     /// Counts a malformed record, and tells of the first few.
@@ -217,13 +218,22 @@ impl<R: Records> TextSource<R> {
         }
     }
 
-    /// Tells if the first time would be of our days in another unit than the one that was said.
+    /// Tells if the first time would be of our days in another unit than the one that was said, or
+    /// the first dates are finer than a millisecond.
     #[cold]
-    fn check_unit(&mut self) {
-        self.times.unit_checked = true;
+    fn check_first(&mut self) {
+        self.times.first_checked = true;
         let schema = schema_of(&self.plan);
-        let time = schema.row(self.rows.batch(), 0).event_time();
-        let Some(unit) = self.reader.unit() else { return };
+        let time = |row| schema.row(self.rows.batch(), row).event_time();
+        let Some(unit) = self.reader.unit() else {
+            let is_finer = |time: &EventTime| time.as_nanos() % 1_000_000 != 0;
+            if let Some(time) = (0..self.rows.len()).map(time).find(is_finer) {
+                let name = self.input.name().to_owned();
+                (self.observer)(Notice::FinerThanMillis { name, time });
+            }
+            return;
+        };
+        let time = time(0);
         if let Some((likely, likely_time)) = likelier(time, unit) {
             let name = self.input.name().to_owned();
             (self.observer)(Notice::OtherUnit { name, unit, time, likely, likely_time });
@@ -326,13 +336,16 @@ fn fill(
     plan: &RowPlan,
     reader: &mut TimestampReader,
     rows: &mut ColumnRows,
-    cells: &Cells<'_>,
+    (cells, is_ascii): (&Cells<'_>, bool),
     record: &[u8],
 ) -> Result<(), Fault> {
     let slot = plan.time;
     let text = cells.get(slot).filter(|text| !text.is_empty());
     let text = text.ok_or(at(slot, CellFault::NullTime))?;
     let time: EventTime = reader.read(text).map_err(|error| at(slot, CellFault::Time(error)))?;
+    if !is_ascii && let Some(slot) = not_utf8(cells, plan.slots.len()) {
+        return Err(at(slot, CellFault::NotUtf8));
+    }
     if let Some(filter) = &plan.filter {
         let kept = filter.keeps(cells, reader).map_err(|(slot, fault)| at(slot, fault))?;
         if !kept {
@@ -349,6 +362,13 @@ fn fill(
     filled
 }
 
+/// The first needed cell that is not UTF-8. In JSON that showed when the line was read.
+fn not_utf8(cells: &Cells<'_>, slots: usize) -> Option<usize> {
+    let is_bad =
+        |slot: &usize| cells.get(*slot).is_some_and(|cell| std::str::from_utf8(cell).is_err());
+    (0..if cells.typed { 0 } else { slots }).find(is_bad)
+}
+
 #[inline]
 fn fill_columns(
     plan: &RowPlan,
@@ -361,7 +381,6 @@ fn fill_columns(
         let Some(cell) = cells.get(*slot) else {
             continue;
         };
-        // Keys are bytes as they were written, whatever text they are.
         bytes += cell.len();
     }
     if bytes > limits::RECORD_BYTES_MAX {
@@ -467,8 +486,8 @@ impl<R: Records> Source<Columns> for TextSource<R> {
             }
         }
         self.times.readable |= !self.rows.is_empty();
-        if !self.times.unit_checked && !self.rows.is_empty() {
-            self.check_unit();
+        if !self.times.first_checked && !self.rows.is_empty() {
+            self.check_first();
         }
         Ok(Polled::Batch)
     }

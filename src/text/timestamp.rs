@@ -166,10 +166,11 @@ impl TimestampReader {
 
     /// Reads one time.
     ///
-    /// Without a unit: `2013-01-01 05:17:00.000`, with `T` for the space, no seconds, no or up to
-    /// nine digits of fraction, `Z` or an offset such as `+02:00`; a date alone is its midnight.
-    /// Without an offset it is UTC. With a unit: a whole number, or one with a decimal fraction,
-    /// whose digits beyond the nanosecond are cut off.
+    /// Without a unit: `2013-01-01 05:17:00.000`, with `T` for the space, a comma for the point, no
+    /// seconds, no or up to nine digits of fraction, `Z` or an offset such as `+02:00`, `+0200` or
+    /// `+02`, perhaps behind a space; a date alone is its midnight. Without an offset it is UTC.
+    /// With a unit: a whole number, or one with a decimal fraction, whose digits beyond the
+    /// nanosecond are cut off.
     ///
     /// # Errors
     /// When the text is no such time, or the time is out of range.
@@ -278,6 +279,8 @@ fn read_any(text: &[u8]) -> Result<EventTime, ParseTimeError> {
     if text.as_bytes().get(4) != Some(&b'-') || text.contains('[') {
         return Err(ParseTimeError::Malformed);
     }
+    let apart = offset_apart(text);
+    let text = apart.as_deref().unwrap_or(text);
     let timestamp = text.parse::<jiff::Timestamp>().or_else(|_| {
         let local = text.parse::<civil::DateTime>()?;
         Offset::UTC.to_timestamp(local)
@@ -288,6 +291,13 @@ fn read_any(text: &[u8]) -> Result<EventTime, ParseTimeError> {
     })?;
     let nanos = i64::try_from(nanos.as_nanosecond()).map_err(|_| ParseTimeError::OutOfRange)?;
     in_range(nanos)
+}
+
+/// The text without the space that stands before its offset, as some programs write it and `jiff`
+/// does not read it; `None` where there is no such space.
+fn offset_apart(text: &str) -> Option<String> {
+    let (local, offset) = text.rsplit_once(' ')?;
+    offset.starts_with(['+', '-', 'Z']).then(|| format!("{local}{offset}"))
 }
 
 /// Whether a text is a time in a year that no event time reaches: `jiff` knows no instants at the

@@ -18,6 +18,11 @@ use bytemuck::{Pod, Zeroable};
 ///
 /// Covers the years 1677 to 2262; times before 1970 are negative. The two outermost values are
 /// kept for [`Watermark::START`] and [`Watermark::END`], so no record can carry them.
+///
+/// The constructors are `const` and never panic. A count of a coarser unit may be of a time out of
+/// range, and is `None` then, where [`Span`]'s constructors give the longest span: a bound longer
+/// than all times does what was meant, but a record that was given the last time instead of its
+/// own would close every window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct EventTime(i64);
@@ -30,7 +35,8 @@ impl EventTime {
     /// 1970-01-01 00:00:00 UTC.
     pub const EPOCH: Self = Self(0);
 
-    /// A time of so many nanoseconds since the epoch, brought into `MIN..=MAX`.
+    /// A time of so many nanoseconds since the epoch. The two values that are no times are the
+    /// nearest ones, a nanosecond off.
     #[inline]
     pub const fn from_nanos(nanos: i64) -> Self {
         match nanos {

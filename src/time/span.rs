@@ -5,10 +5,15 @@ use std::str::FromStr;
 
 /// A length of time, never negative: nanoseconds, at most 292 years.
 ///
-/// Parses from what people write: `500ms`, `10s`, `1h30m`, `2d`; prints the same way.
+/// Parses from what people write: `500ms`, `10s`, `1h30m`, `1.5h`, `2d`, `1w`; prints in whole
+/// numbers of the units up to the day, as `7d`.
+///
+/// The constructors are `const`, never panic, and give the longest span where there is more than it
+/// holds: as a bound it is as good. ([`EventTime`](super::EventTime) says why its own do not.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(i64);
 
+/// As they are printed, but for weeks, which are printed as days.
 const UNITS: [(&str, i64); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -18,6 +23,7 @@ const UNITS: [(&str, i64); 7] = [
     ("us", 1_000),
     ("ns", 1),
 ];
+const WEEK: (&str, i64) = ("w", 7 * 86_400_000_000_000);
 
 impl Span {
     /// No time at all.
@@ -119,13 +125,13 @@ impl fmt::Display for Span {
 #[non_exhaustive]
 pub enum ParseSpanError {
     /// The text is not numbers with units.
-    #[error("'{0}' is not a length of time; write it like 500ms, 10s, 15m, 1h30m or 2d")]
+    #[error("'{0}' is not a length of time; write it like 500ms, 10s, 1h30m, 1.5h or 2d")]
     Malformed(String),
     /// A number stands without its unit.
     #[error("'{0}' lacks a unit; write {0}ms, {0}s, {0}m, {0}h or {0}d")]
     NoUnit(String),
     /// The unit is none that is known.
-    #[error("'{unit}' in '{text}' is no unit of time; the units are ns, us, ms, s, m, h and d")]
+    #[error("'{unit}' in '{text}' is no unit of time; the units are ns, us, ms, s, m, h, d and w")]
     UnknownUnit {
         /// The whole text.
         text: String,
@@ -135,6 +141,9 @@ pub enum ParseSpanError {
     /// A minus sign.
     #[error("'{0}' is negative; a length of time is not")]
     Negative(String),
+    /// A fraction that is no whole number of nanoseconds.
+    #[error("'{0}' is no whole number of nanoseconds; write it in whole numbers of smaller units")]
+    TooFine(String),
     /// Longer than a span can be.
     #[error("'{0}' is longer than 292 years")]
     TooLong(String),
@@ -154,28 +163,9 @@ impl FromStr for Span {
         let mut rest = trimmed;
         let mut total = 0_i64;
         while !rest.is_empty() {
-            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            let (number, after) = rest.split_at(digits);
-            let letters = after.len() - after.trim_start_matches(char::is_alphabetic).len();
-            let (unit, next) = after.split_at(letters);
-            if number.is_empty() {
-                return Err(ParseSpanError::Malformed(trimmed.into()));
-            }
-            if unit.is_empty() {
-                return Err(match next.is_empty() && rest == trimmed {
-                    true => ParseSpanError::NoUnit(trimmed.into()),
-                    false => ParseSpanError::Malformed(trimmed.into()),
-                });
-            }
-            let nanos = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| {
-                ParseSpanError::UnknownUnit { text: trimmed.into(), unit: unit.into() }
-            })?;
-            total = number
-                .parse::<i64>()
-                .ok()
-                .and_then(|count| count.checked_mul(nanos.1))
-                .and_then(|part| total.checked_add(part))
-                .ok_or_else(|| ParseSpanError::TooLong(trimmed.into()))?;
+            let (part, next) = read_part(trimmed, rest)?;
+            let sum = total.checked_add(part);
+            total = sum.ok_or_else(|| ParseSpanError::TooLong(trimmed.into()))?;
             rest = next;
         }
         if trimmed.is_empty() {
@@ -183,6 +173,45 @@ impl FromStr for Span {
         }
         Ok(Self(total))
     }
+}
+
+/// The nanoseconds of the number and the unit at the front of `rest`, and what follows them.
+fn read_part<'a>(text: &str, rest: &'a str) -> Result<(i64, &'a str), ParseSpanError> {
+    let is_of_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (number, after) = rest.split_at(rest.len() - rest.trim_start_matches(is_of_number).len());
+    let (unit, next) =
+        after.split_at(after.len() - after.trim_start_matches(char::is_alphabetic).len());
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(ParseSpanError::Malformed(text.into()));
+    }
+    if unit.is_empty() {
+        return Err(match next.is_empty() && rest == text {
+            true => ParseSpanError::NoUnit(text.into()),
+            false => ParseSpanError::Malformed(text.into()),
+        });
+    }
+    let known = UNITS.iter().chain([&WEEK]).find(|(name, _)| *name == unit);
+    let (_, nanos) = known
+        .ok_or_else(|| ParseSpanError::UnknownUnit { text: text.into(), unit: unit.into() })?;
+    let too_long = || ParseSpanError::TooLong(text.into());
+    let whole = whole.parse::<i64>().ok().and_then(|count| count.checked_mul(*nanos));
+    let part = part_of(*nanos, fraction).ok_or_else(|| ParseSpanError::TooFine(text.into()))?;
+    let sum = whole.ok_or_else(too_long)?.checked_add(part);
+    Ok((sum.ok_or_else(too_long)?, next))
+}
+
+/// So many nanoseconds as these decimal digits behind a point are of a unit; `None` where they are
+/// no whole number.
+fn part_of(unit: i64, digits: &str) -> Option<i64> {
+    let digits = digits.trim_end_matches('0');
+    // A unit has at most 16 factors of two or of five, so a longer fraction is never whole.
+    let scale = u32::try_from(digits.len()).ok().filter(|digits| *digits <= 16);
+    let scale = scale.map(|digits| 10_i128.pow(digits))?;
+    let count = if digits.is_empty() { 0 } else { digits.parse::<i128>().ok()? };
+    let nanos = count * i128::from(unit);
+    if nanos % scale == 0 { i64::try_from(nanos / scale).ok() } else { None }
 }
 
 #[cfg(test)]
@@ -198,8 +227,32 @@ mod tests {
         assert_eq!("-1s".parse::<Span>(), Err(ParseSpanError::Negative("-1s".into())));
         assert!(matches!("1y".parse::<Span>(), Err(ParseSpanError::UnknownUnit { .. })));
         assert!(matches!("".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
-        assert!(matches!("1.5s".parse::<Span>(), Err(ParseSpanError::Malformed(_))));
+        for text in ["1.s", ".5s", "1..5s", "1.5.5s", "1h.5", "1h2", "1h 30m", "1,5h"] {
+            assert_eq!(text.parse::<Span>(), Err(ParseSpanError::Malformed(text.into())), "{text}");
+        }
+        assert_eq!("1.5".parse::<Span>(), Err(ParseSpanError::NoUnit("1.5".into())));
         assert!(matches!("999999999d".parse::<Span>(), Err(ParseSpanError::TooLong(_))));
+    }
+
+    #[test]
+    fn fractions_are_exact_or_refused() {
+        for (text, same) in [
+            ("1.5h", "1h30m"),
+            ("1w", "7d"),
+            ("0.5w1.25m", "3d12h1m15s"),
+            ("1.50s", "1s500ms"),
+            ("0.000000001s", "1ns"),
+            ("1.0ns", "1ns"),
+            ("0.1us", "100ns"),
+        ] {
+            assert_eq!(text.parse::<Span>(), same.parse(), "{text}");
+        }
+        let digits = format!("0.{}1s", "0".repeat(50));
+        let long = "0.33333333333333333333h";
+        for text in ["1.5ns", "0.0000000001s", "0.999999999999999999w", long, &digits] {
+            assert_eq!(text.parse::<Span>(), Err(ParseSpanError::TooFine(text.into())), "{text}");
+        }
+        assert!(matches!("20000.5w".parse::<Span>(), Err(ParseSpanError::TooLong(_))));
     }
 
     #[test]
@@ -222,11 +275,17 @@ mod tests {
         assert_eq!(Span::MAX.rounded_up(), Span::MAX);
     }
 
-    #[test]
-    fn a_span_prints_as_it_parses() {
-        for nanos in [0, 1, 999, 1_000_000, 90 * 60_000_000_000, 86_400_000_000_001] {
-            let span = Span::from_nanos(nanos);
-            assert_eq!(span.to_string().parse(), Ok(span));
+    proptest::proptest! {
+        #[test]
+        fn a_span_parses_as_it_prints(nanos in 0..=i64::MAX, shift in 0..64_u32) {
+            let span = Span::from_nanos((nanos >> shift).unsigned_abs());
+            proptest::prop_assert_eq!(span.to_string().parse(), Ok(span));
+        }
+
+        #[test]
+        fn a_fraction_is_what_its_digits_say(whole in 0..100_i64, millis in 0..1000_i64) {
+            let span = Span::from_nanos((whole * 1000 + millis).unsigned_abs() * 3_600_000_000);
+            proptest::prop_assert_eq!(format!("{whole}.{millis:03}h").parse(), Ok(span));
         }
     }
 }

@@ -133,3 +133,81 @@ fn more_files_than_may_be_open() {
     assert_eq!(ended.status.code(), Some(3), "{errors}");
     assert!(errors.contains("ulimit -n"), "{errors}");
 }
+
+#[test]
+fn a_filter_that_compares_text_with_numbers() {
+    let records = [HEADER, GOOD].concat();
+    let of = |more: &[&str]| piped("csv", more, records.as_bytes());
+    for (filter, write) in [
+        ("k = 5", "(k = 5); write k = '5', or"),
+        ("5 <> k and v > 0", "(5 <> k); write '5' <> k, or"),
+        ("v > 0 or not k in ('x', -5)", "(k IN (-5)); write k IN ('-5'), or"),
+        ("k between 1 and 2", "(k >= 1); write k >= '1', or"),
+    ] {
+        let found = "stdin:2:21: column 'k' holds text, here 'a', and --where compares it with a";
+        of(&["--where", filter])
+            .says(2, &[found, write, "say --type k=i64 if numbers follow"])
+            .writes_nothing();
+    }
+    // As is declared, which nothing has to come for.
+    let declared = ["--type", "k=str", "--type", "v=i64", "--where"];
+    of(&[&declared[..], &["k >= 5"]].concat())
+        .says(2, &["column 'k' holds text, as --type says", "write k >= '5', or say --type k=i64"])
+        .writes_nothing();
+    of(&[&declared[..], &["v = '1'"]].concat())
+        .says(2, &["column 'v' holds numbers, as --type says, and --where compares it with a text"])
+        .says(2, &["(v = '1'); write v = 1, or say --type v=str if it holds text"])
+        .writes_nothing();
+    // Numbers may follow, and are then what it is compared as.
+    let further = [HEADER, GOOD, "2013-01-01 05:18:00,7,2\n"].concat();
+    piped("csv", &["--where", "k = 7", "--type", "k=i64"], further.as_bytes())
+        .malformed(1, 1)
+        .results(&[&ONE.replace("a,1,1", "7,1,2")]);
+    piped("csv", &["--where", "k = 7"], further.as_bytes()).malformed(1, 1);
+}
+
+#[test]
+fn a_filter_that_compares_numbers_with_text() {
+    let records = [HEADER, GOOD, "2013-01-01 05:18:00,a,1\n"].concat();
+    let of = |more: &[&str]| piped("csv", more, records.as_bytes());
+    for filter in ["v = 'x'", "v in ('1', 'x')", "v > 'x'"] {
+        of(&["--where", filter])
+            .says(2, &["stdin: column 'v' holds numbers in the first 2 records, and --where comp"])
+            .says(
+                2,
+                &["it with a text (v ", "; write a number without quotes, or say --type v=str"],
+            )
+            .writes_nothing();
+    }
+    // Digits in quotes are a text as any other, and what stands for no number may come later.
+    let both = &ONE.replace("a,1,1", "a,2,2");
+    for filter in ["v = '1'", "v in ('1', '2')", "v <> 'NA'", "v not in ('NA')", "not v = 'NA'"] {
+        of(&["--where", filter]).malformed(0, 0).results(&[both]);
+    }
+    let typed = ["--type", "v=f64", "--where", "v <> 'NA'"];
+    let records = records.replace("a,1\n2013", "a,NA\n2013");
+    piped("csv", &typed, records.as_bytes())
+        .malformed(0, 0)
+        .results(&[&ONE.replace(",1,1", ",1,1.0")]);
+}
+
+#[test]
+fn types_that_an_earlier_run_found_are_not_what_a_filter_contradicts() {
+    let (folder, input) = file("in.csv", [HEADER, GOOD].concat());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (input, output, state) = (input.display().to_string(), path("out.csv"), path("state"));
+    let kept = ["--output", &output, "--state", &state, "--where", "v = '1'"];
+    for _ in 0..2 {
+        run(&[&["agg", &input], &FLAGS[..], &kept].concat(), b"").malformed(0, 0);
+    }
+}
+
+#[test]
+fn a_filter_that_compares_times_with_numbers() {
+    let records = [HEADER, GOOD].concat();
+    piped("csv", &["--where", "t > 5"], records.as_bytes())
+        .says(2, &["the time column is compared with a number", "t >= '2013-01-02 05:17'"])
+        .writes_nothing();
+    let unit = ["--time-unit", "s", "--where", "t > 5 and t in (7)"];
+    piped("csv", &unit, b"t,k,v\n5,a,1\n7,a,1\n").says(0, &["1 filtered"]);
+}

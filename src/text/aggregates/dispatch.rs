@@ -1,6 +1,6 @@
 //! From a list of calls to the one `ColumnAggregates<WORDS>` that has room for them.
 
-use super::layout::Layout;
+use super::layout::{Layout, words_needed};
 use super::{AggregateCall, ColumnAggregates, Function, Measure};
 use crate::limits;
 use crate::record::Columns;
@@ -49,10 +49,18 @@ pub enum AggregatePlanError {
     },
     /// All the calls together need too much room.
     #[error(
-        "these aggregates need more than {} words for each key; ask for fewer of them",
+        "these {calls} aggregates need {words} words of 8 bytes for each key, and {} is the most; \
+         the first {fit} of them fit: ask for fewer, and for the others in a run of their own",
         limits::AGGREGATE_WORDS_MAX
     )]
-    TooWide,
+    TooWide {
+        /// Calls that were asked for.
+        calls: usize,
+        /// Words that they need.
+        words: usize,
+        /// Of the calls, in their order, how many fit.
+        fit: usize,
+    },
 }
 
 /// Looks the columns of `calls` up with `place`, in rows of `schema`, and lets `visitor` work with
@@ -73,21 +81,33 @@ pub fn with_aggregates<V: AggregatesVisitor>(
 ) -> Result<V::Output, AggregatePlanError> {
     let measures: Vec<_> =
         calls.iter().map(|call| placed(call, schema, &place)).collect::<Result<_, _>>()?;
-    let layout = Layout::new(&measures, schema).ok_or(AggregatePlanError::TooWide)?;
-    // A result's values lie in an array of as many places as there are words.
-    let words = layout.identity.len().max(calls.len());
+    let words = words_of(&measures);
+    let layout = Layout::new(&measures, schema).ok_or_else(|| too_wide(&measures))?;
 
     macro_rules! narrowest {
         ($($width:literal)*) => {
             match words {
                 $(..=$width => Ok(visitor.visit(ColumnAggregates::<$width>::new(layout))),)*
-                _ => Err(AggregatePlanError::TooWide),
+                _ => Err(too_wide(&measures)),
             }
         };
     }
     const _: () = assert!(limits::AGGREGATE_WORDS_MAX == 128, "the widest of these");
     // Each width is the whole engine once more, in the time to build it and in the binary.
     narrowest!(2 4 6 8 16 32 128)
+}
+
+/// Words that calls take: those of a partial, but a result's values lie in an array of as many
+/// places.
+fn words_of(measures: &[Measure<ColumnPlace>]) -> usize {
+    words_needed(measures).max(measures.len())
+}
+
+#[cold]
+fn too_wide(measures: &[Measure<ColumnPlace>]) -> AggregatePlanError {
+    let fits = |calls: &usize| words_of(&measures[..*calls]) <= limits::AGGREGATE_WORDS_MAX;
+    let fit = (1..=measures.len()).take_while(fits).last().unwrap_or(0);
+    AggregatePlanError::TooWide { calls: measures.len(), words: words_of(measures), fit }
 }
 
 fn placed(

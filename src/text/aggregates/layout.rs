@@ -190,6 +190,15 @@ impl Layout {
     }
 }
 
+/// Words of a partial that holds what `measures` need.
+pub(super) fn words_needed(measures: &[Measure<ColumnPlace>]) -> usize {
+    let states = |column: &Wanted| -> usize {
+        column.states.iter().map(|state| state.identity().len()).sum()
+    };
+    let columns: usize = wanted(measures).iter().map(|column| 1 + states(column)).sum();
+    columns + usize::from(measures.contains(&Measure::CountRows))
+}
+
 fn wanted(measures: &[Measure<ColumnPlace>]) -> Vec<Wanted> {
     let mut columns: Vec<Wanted> = Vec::new();
     for measure in measures {

@@ -365,8 +365,13 @@ fn too_many_aggregates_are_refused() {
         with_aggregates(&calls, Columns::new(400), place, Shape)
     };
     assert_eq!(all(32), Ok((128, false, true)));
-    assert_eq!(all(33), Err(AggregatePlanError::TooWide));
-    assert_eq!(all(400), Err(AggregatePlanError::TooWide));
+    let refused = |calls, words, fit| Err(AggregatePlanError::TooWide { calls, words, fit });
+    assert_eq!(all(33), refused(33, 132, 32));
+    assert_eq!(all(400), refused(400, 1600, 32));
+    // Values of a result need room, too.
+    let calls: Vec<_> = (0..300).map(|c| format!("count(i) as c{c}")).collect();
+    assert_eq!(shape(&calls[..128].join(",")).map(|(words, ..)| words), Ok(128));
+    assert_eq!(shape(&calls.join(",")), refused(300, 300, 128));
 }
 
 #[test]

@@ -178,6 +178,9 @@ fn what_is_not_understood_is_said() {
         ("n > '100'", "as a number it stands without: 100"),
         ("n between '1' and '9'", "letter by letter"),
         ("- s > 1", "is not a number"),
+        ("s like 'a' escape ''", "one character in single quotes, such as s LIKE '10!%' ESCAPE"),
+        ("s like 'a' escape 5", "one character in single quotes"),
+        ("s like 'a!b' escape '!'", "in 'a!b', %, _ or itself should stand behind each escape"),
     ] {
         let reader = TimestampReader::new(None);
         let mut slots = Slots::default();
@@ -231,25 +234,57 @@ fn text_that_is_no_utf8_is_told() {
     }
 }
 
-/// LIKE by definition.
-fn like_by_definition(text: &[char], pattern: &[char]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some(('%', rest)) => {
-            (0..=text.len()).any(|skipped| like_by_definition(&text[skipped..], rest))
-        }
-        Some((c, rest)) => {
-            let first = text.first().is_some_and(|first| *c == '_' || c == first);
-            first && like_by_definition(&text[1..], rest)
-        }
+#[test]
+fn patterns_may_have_an_escape_character() {
+    for (filter, cell, expected) in [
+        (r"s like '10\%' escape '\'", "10%", true),
+        (r"s like '10\%' escape '\'", "100", false),
+        (r"s not like '10\%' escape '\'", "100", true),
+        (r"s like '%!_%!!' escape '!'", "a_b!", true),
+        (r"s like '%!_%' escape '!'", "ab", false),
+        (r"s like '10\%'", r"10\", true),
+        (r"s like 'éé%%' escape 'é'", "é!", true),
+    ] {
+        assert_eq!(keeps(filter, ["", cell, ""]), Ok(expected), "{filter}: {cell}");
     }
+}
+
+#[test]
+fn integers_and_floats_are_compared_as_the_numbers_that_they_are() {
+    let near = "9007199254740993";
+    for (filter, cell, expected) in [
+        // 2^53 + 1, which no float is.
+        ("n = 9007199254740992.0", near, false),
+        ("n > 9007199254740992.0", near, true),
+        ("n < 9007199254740994.0", near, true),
+        ("9007199254740992.0 < n", near, true),
+        ("n in (9007199254740992.0)", near, false),
+        ("n < 9223372036854775808", "9223372036854775807", true),
+        ("n >= -9223372036854775808.0", "-9223372036854775808", true),
+        ("n > -9223372036854777856.0", "-9223372036854775808", true),
+        ("n = 7.0", "7", true),
+        ("n < 7.5 and n > 6.5", "7", true),
+        ("n > -7.5 and n < -6.5", "-7", true),
+        ("n = 0.0 and n = -0.0 and n >= -0.0 and n <= -0.0", "0", true),
+        ("n < 0.25 and n > -0.25", "0", true),
+    ] {
+        assert_eq!(keeps(filter, [cell, "", ""]), Ok(expected), "{cell}: {filter}");
+    }
+    // Of two columns too.
+    assert_eq!(keeps("n > s", ["9007199254740993", "9007199254740992.0", ""]), Ok(true));
+    assert_eq!(keeps("s < n", ["9007199254740993", "9007199254740992.0", ""]), Ok(true));
+    assert_eq!(keeps("n < s", ["9223372036854775807", "inf", ""]), Ok(true));
 }
 
 proptest! {
     #[test]
-    fn like_is_what_it_is_by_definition(text in "[aé%]{0,8}", pattern in "[aé%_]{0,6}") {
-        let chars = |text: &str| text.chars().collect::<Vec<char>>();
-        let expected = like_by_definition(&chars(&text), &chars(&pattern));
-        prop_assert_eq!(like(&text, &pattern), expected);
+    fn an_integer_and_a_float_are_ordered_as_128_bits_order_them(
+        integer in any::<i64>(), shift in 0..64_u32, off in -2_000_i64..2_000, half: bool,
+    ) {
+        let integer = integer >> shift;
+        let float = (i128::from(integer) + i128::from(off)) as f64 + if half { 0.5 } else { 0.0 };
+        let twice = (float * 2.0) as i128;
+        let expected = (i128::from(integer) * 2).cmp(&twice);
+        prop_assert_eq!(compare_exactly(integer, float), Some(expected));
     }
 }

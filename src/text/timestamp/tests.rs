@@ -18,12 +18,20 @@ fn times_read_as_people_write_them() {
         "2013-01-01T05:17:00Z",
         "2013-01-01T07:17:00+02:00",
         "2013-01-01 00:17:00-05:00",
+        "2013-01-01 07:17:00 +02:00",
+        "2013-01-01 07:17:00.000 +02",
+        "2013-01-01T07:17:00+02",
+        "2013-01-01 00:17 -0500",
+        "2013-01-01 05:17:00 Z",
+        "2013-01-01 05:17:00,000",
+        "2013-01-01 07:17:00,000 +0200",
         " 2013-01-01 05:17:00 ",
     ] {
         assert_eq!(read(text), Ok(AT), "{text}");
     }
     assert_eq!(read("2013-01-01"), Ok(AT - (5 * 60 + 17) * 60_000_000_000));
     assert_eq!(read("2013-01-01 05:17:00.5"), Ok(AT + 500_000_000));
+    assert_eq!(read("2013-01-01 05:17:00,25"), Ok(AT + 250_000_000));
     assert_eq!(read("1969-12-31 23:59:59.999999999"), Ok(-1));
 }
 
@@ -42,6 +50,11 @@ fn what_is_no_time_is_refused_by_name() {
         "2013-01-01 05:17:00.",
         "2013-01-01 05:17:00.0000000001",
         "2013-01-01 05:17:00 PM",
+        "2013-01-01 05:17:00 +",
+        "2013-01-01 05:17:00 +2",
+        "2013-01-01 05:17:00  +02:00",
+        "2013-01-01 +02:00",
+        "2013-01-01 05:17:00,",
         "2013-01-01 05:17:00[Europe/Vienna]",
         "\u{fffd}",
     ] {
@@ -145,6 +158,12 @@ proptest! {
             i64::try_from(time.as_nanosecond()).map_err(|_| ParseTimeError::OutOfRange)
         });
         prop_assert_eq!(read(&text), expected);
+    }
+
+    #[test]
+    fn a_time_reads_as_it_prints(nanos in (i64::MIN + 1)..i64::MAX, unit in 0..4_u32) {
+        let time = EventTime::from_nanos(nanos - nanos % 1000_i64.pow(unit));
+        prop_assert_eq!(TimestampReader::new(None).read(time.to_string().as_bytes()), Ok(time));
     }
 
     #[test]
