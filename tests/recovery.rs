@@ -418,7 +418,7 @@ fn what_another_pipeline_kept_is_not_taken_for_ones_own() {
     assert!(job.run(Some(folder.path()), usize::MAX, &mut Told::new()));
     let other = Job { shards: 3, ..job.clone() };
     let error = other.replay(folder.path(), None).unwrap_err().to_string();
-    assert!(error.contains("its shards was 2 and is 3 now"), "{error}");
+    assert!(error.contains("its shards were 2 and are 3 now"), "{error}");
     let pipeline = aggregated!(&job).discard().shards(2);
     let error = pipeline.replay(None).unwrap_err().to_string();
     assert!(error.contains("the pipeline has no state"), "{error}");

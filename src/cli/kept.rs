@@ -24,7 +24,6 @@ pub(crate) struct Kept {
     before: OutputProgress,
     now: OutputProgress,
     said: Instant,
-    is_first: bool,
 }
 
 impl Kept {
@@ -44,12 +43,12 @@ impl Kept {
             // Before anything is logged: where this is missing later, it was taken away.
             directory.set_output_progress(&before)?;
         }
-        Ok(Self { directory, now: before.clone(), before, said: Instant::now(), is_first })
+        Ok(Self { directory, now: before.clone(), before, said: Instant::now() })
     }
 
-    /// Whether there was no run before this one.
-    pub(crate) fn is_first(&self) -> bool {
-        self.is_first
+    /// Whether nothing is known to be out: what stands in a file is another's, or comes again.
+    pub(crate) fn has_nothing_out(&self) -> bool {
+        self.before.results.iter().chain(&self.before.late).all(|count| *count == 0)
     }
 
     /// Bytes of results and of late records that earlier runs brought out for good.
@@ -193,13 +192,13 @@ pub(crate) struct Appended {
 }
 
 impl Appended {
-    /// Opens it behind what is there; on the `first` run, anew.
-    pub(crate) fn open(to: &Destination, first: bool) -> Result<Self, Failure> {
+    /// Opens it behind what is there; where nothing there counts, `anew`.
+    pub(crate) fn open(to: &Destination, anew: bool) -> Result<Self, Failure> {
         let Some(path) = to.file() else {
             let name = STANDARD_OUTPUT.to_owned();
             return Ok(Self { name, file: None, is_new: true });
         };
-        if first {
+        if anew {
             super::output::create(path)?;
         }
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed(path))?;

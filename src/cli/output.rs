@@ -119,9 +119,9 @@ fn open_written(
     late: Option<&Destination>,
     kept: &Kept,
 ) -> Result<OpenedKept, Failure> {
-    let results = Appended::open(output, kept.is_first())?;
+    let results = Appended::open(output, kept.has_nothing_out())?;
     refuse_same_kept(output, late)?;
-    let late = late.map(|to| Appended::open(to, kept.is_first())).transpose()?;
+    let late = late.map(|to| Appended::open(to, kept.has_nothing_out())).transpose()?;
     let opened = |file: &Appended| {
         let writer = file.writer()?;
         Ok::<_, Failure>(Opened { writer, is_new: file.is_new })

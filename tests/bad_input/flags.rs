@@ -74,7 +74,7 @@ fn advice_about_a_slide_can_be_followed() {
     };
     of("1ms", &[]).says(2, &["take a slide of at least 6ms, or a shorter window"]);
     of("6ms", &[]).says(0, &["0 results"]);
-    of("1us", &[]).says(2, &["take a slide of at least 6ms"]);
+    of("1us", &[]).says(2, &["--slide is finer than 1ms", "say --tick 1us"]);
     let micros = ["--time-unit", "us"];
     of("1us", &micros).says(2, &["take a slide of at least 6ms"]);
 }
