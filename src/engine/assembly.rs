@@ -117,13 +117,15 @@ where
     fn bring_back(&self) -> Result<Option<Durable>, OpenError> {
         let Some(state) = self.pipeline.state.clone() else { return Ok(None) };
         let sources = &self.pipeline.stream.sources;
-        if let Some(source) = sources.iter().find(|source| !source.can_resume()) {
+        let lost = sources.iter().find(|source| !source.can_resume() && !source.is_pushed());
+        if let Some(source) = lost {
             let name = source.name().to_owned();
             return Err(StateError::CannotResume { name }.into());
         }
         let mut described = self.described();
         described.extend(self.described_reading());
-        Durable::bring_back(state, described, self.parties()).map(Some)
+        let pushed: Vec<bool> = sources.iter().map(|source| source.is_pushed()).collect();
+        Durable::bring_back(state, described, self.shards, &pushed).map(Some)
     }
 
     /// Opens the state directory to look back.

@@ -31,12 +31,15 @@ pub(super) struct Resumption {
 }
 
 impl Durable {
-    /// Opens a state directory for so many shards and sources.
+    /// Opens a state directory for so many shards, and a source for each of `pushed`: whether its
+    /// records come only once.
     pub(super) fn bring_back(
         state: State,
         described: Vec<(String, String)>,
-        (shards, sources): (usize, usize),
+        shards: usize,
+        pushed: &[bool],
     ) -> Result<Self, OpenError> {
+        let sources = pushed.len();
         let directory = Arc::new(StateDirectory::open(state, described)?);
         let guarantee = match directory.durability() {
             Durability::Process => Guarantee::Process,
@@ -52,7 +55,8 @@ impl Durable {
             all.push(parts.heard.clone());
             logs.push(parts);
         }
-        let sources: Vec<_> = (0..sources).map(|source| resumption(&all, source)).collect();
+        let resumed = |(source, pushed): (usize, &bool)| resumption(&all, source, *pushed);
+        let sources: Vec<_> = pushed.iter().enumerate().map(resumed).collect();
         let closed: Vec<bool> = sources.iter().map(|source| source.ended).collect();
         let journals = logs
             .into_iter()
@@ -183,16 +187,20 @@ fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A source goes on where the shard stood that had heard least: the others know what they have.
-fn resumption(shards: &[Vec<Heard>], source: usize) -> Resumption {
+/// A source goes on where the shard stood that had heard least: the others know what they have. One
+/// that is not read again goes on behind all of them.
+fn resumption(shards: &[Vec<Heard>], source: usize, pushed: bool) -> Resumption {
     let heard = || shards.iter().map(|shard| &shard[source]);
     let ended = heard().all(|heard| heard.ended);
-    let mut least =
-        heard().map(|heard| heard.place.clone().unwrap_or_default()).reduce(|least, place| {
-            match place.is_before(&least) {
-                true => place,
-                false => least,
-            }
-        });
-    Resumption { place: least.take().unwrap_or_default(), ended }
+    let places = heard().map(|heard| heard.place.clone().unwrap_or_default());
+    let further = |one: IntakePlace, other: IntakePlace| match other.is_before(&one) == pushed {
+        true => one,
+        false => other,
+    };
+    let place = places.reduce(further).unwrap_or_default();
+    let place = match pushed {
+        true => place.behind_all(heard().map(|heard| heard.rows).collect()),
+        false => place,
+    };
+    Resumption { place, ended }
 }

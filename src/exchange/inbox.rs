@@ -80,6 +80,16 @@ impl Inbox {
         }
     }
 
+    /// Says that it is written down for good where a lane's source stood, behind so many of its
+    /// records, and wakes the source's core.
+    pub fn note_kept(&self, lane: usize, records: u64) {
+        let lane = &self.lanes[lane];
+        lane.meter.kept.set(records);
+        if let LaneEnd::Ring(_, bell) = &lane.end {
+            bell.ring();
+        }
+    }
+
     /// Counts records of a lane that were taken in an earlier run.
     pub fn note_earlier(&self, lane: usize, records: u64) {
         self.lanes[lane].meter.received.add(records);

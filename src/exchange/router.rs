@@ -150,6 +150,12 @@ impl Router {
         self.lanes.iter().map(|lane| lane.rows)
     }
 
+    /// What says how many records of the source all shards have written down for good.
+    pub fn kept(&self) -> Arc<dyn Fn() -> u64 + Send + Sync> {
+        let meters: Vec<_> = self.lanes.iter().map(|lane| Arc::clone(&lane.meter)).collect();
+        Arc::new(move || meters.iter().map(|meter| meter.kept.get()).min().unwrap_or(0))
+    }
+
     /// Goes on where each lane had been sent so many rows.
     pub fn resume(&mut self, lane_rows: &[u64]) {
         for (lane, rows) in self.lanes.iter_mut().zip(lane_rows) {

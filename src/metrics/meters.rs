@@ -124,6 +124,9 @@ meter! {
         known: Counter,
         /// Records that the shard took.
         received: Counter,
+        /// Records of the source, whichever lane they went to, up to the last place that the
+        /// shard has written down for good.
+        kept: Counter,
         /// Bytes of frames that the source sent.
         sent_bytes: Counter,
         /// Bytes of frames that the shard took.

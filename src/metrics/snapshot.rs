@@ -31,6 +31,9 @@ pub struct SourceCounts {
 pub struct LaneCounts {
     pub routed: u64,
     pub known: u64,
+    /// Records of the source, whichever lane they went to, up to the last place that the shard has
+    /// written down for good; zero without a state directory.
+    pub kept: u64,
     pub received: u64,
     pub sent_bytes: u64,
     pub taken_bytes: u64,

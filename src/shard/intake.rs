@@ -15,7 +15,7 @@ use crate::metrics::SourceMeter;
 use crate::operator::{Applied, Stage};
 use crate::record::{KeyKind, Schema, SourceSequence};
 use crate::ring::LocalRing;
-use crate::source::{Polled, Source, SourceError};
+use crate::source::{KeptRecords, Polled, Source, SourceError};
 use crate::time::{Clock, EventTime, MonotonicNanos, Span, Watermark};
 use crate::window::{Combiner, Flow, WindowSpec};
 use std::collections::VecDeque;
@@ -119,6 +119,8 @@ pub struct Intake<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> {
     journaled: bool,
     /// Records read when the shards last heard where the source stands.
     told: u64,
+    /// What of a pushed source is kept, and what was when it last heard of that.
+    kept: Option<(KeptRecords, u64)>,
 }
 
 /// What an intake is made of.
@@ -173,8 +175,13 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             Some(_) => Combining::Never,
             None => parts.combining,
         };
+        let mut source = parts.source;
+        let kept = (parts.journaled && source.is_pushed()).then(|| {
+            source.acknowledge_by(parts.router.kept());
+            (parts.router.kept(), 0)
+        });
         Self {
-            source: parts.source,
+            source,
             schema: parts.schema,
             stage: parts.stage,
             out: parts.out,
@@ -199,6 +206,18 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
             observer: parts.observer,
             journaled: parts.journaled,
             told: 0,
+            kept,
+        }
+    }
+
+    /// Lets a pushed source know when more of it is kept.
+    fn acknowledge(&mut self) {
+        if let Some((kept, before)) = &mut self.kept {
+            let now = kept();
+            if now > *before {
+                *before = now;
+                self.source.acknowledge();
+            }
         }
     }
 
@@ -213,8 +232,10 @@ impl<S: Schema, P: Stage<S>, A: Aggregate<OutRow<S, P>>> Intake<S, P, A> {
         clock: &impl Clock,
         stopping: bool,
     ) -> Result<Progress, SourceError> {
+        self.acknowledge();
         if self.state == State::Reading && !self.has_rows() && !self.fold.is_flushing() {
-            if !self.tell_place(local.as_deref_mut(), POSITION_RECORDS)? {
+            let records = if self.kept.is_some() { 1 } else { POSITION_RECORDS };
+            if !self.tell_place(local.as_deref_mut(), records)? {
                 return Ok(Progress::Blocked);
             }
             if stopping && !self.source.drains() {

@@ -88,6 +88,34 @@ pub struct Journal {
     marked: EntrySequence,
     /// The run whose entries are being taken again.
     epoch: Option<u64>,
+    /// Where sources stood that is not known to be durable, one a lane.
+    unkept: Vec<Unkept>,
+}
+
+/// Two places of a source: the older one is waited for, the other replaced by newer ones.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unkept {
+    older: Option<(EntrySequence, u64)>,
+    newer: Option<(EntrySequence, u64)>,
+}
+
+impl Unkept {
+    fn note(&mut self, place: (EntrySequence, u64)) {
+        match self.older {
+            None => self.older = Some(place),
+            Some(_) => self.newer = Some(place),
+        }
+    }
+
+    /// How many records came before the last place that is covered, if that is news.
+    fn take_before(&mut self, covered: EntrySequence) -> Option<u64> {
+        let mut records = None;
+        while let Some((_, kept)) = self.older.take_if(|(entry, _)| *entry < covered) {
+            records = Some(kept);
+            self.older = self.newer.take();
+        }
+        records
+    }
 }
 
 /// An entry of an earlier run.
@@ -122,6 +150,7 @@ impl Journal {
             false => make_ready(&*parts.files, first, parts.directory.log_ready())?,
         };
         let next = parts.end.next;
+        let unkept = vec![Unkept::default(); parts.heard.len()];
         let commits = match parts.directory.durability() {
             Durability::Disk { interval } if !parts.is_history => {
                 Some(Commits::new(shard, interval, next))
@@ -138,6 +167,7 @@ impl Journal {
             written: next,
             marked: next,
             epoch,
+            unkept,
         })
     }
 
@@ -263,8 +293,15 @@ impl Journal {
             self.writer = Some(writer.map_err(failed)?);
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        self.written = writer.append(frame).map_err(failed)?.next();
-        self.parts.heard[usize::from(frame.header().partition)].hear(frame);
+        let entry = writer.append(frame).map_err(failed)?;
+        self.written = entry.next();
+        let lane = usize::from(frame.header().partition);
+        self.parts.heard[lane].hear(frame);
+        if frame.header().kind() == Some(FrameKind::Position)
+            && let Some(place) = &self.parts.heard[lane].place
+        {
+            self.unkept[lane].note((entry, place.records()));
+        }
         self.snapshots.note_logged(size_of_val(frame.words()));
         Ok(())
     }
@@ -345,6 +382,23 @@ impl Journal {
             }
         }
         Ok(commits.let_out(commits.covered()?))
+    }
+
+    /// Says, lane by lane, behind how many records of its source more has become durable.
+    pub(super) fn newly_kept(
+        &mut self,
+        mut on_kept: impl FnMut(usize, u64),
+    ) -> Result<(), ShardError> {
+        let covered = match &self.commits {
+            Some(commits) => commits.covered()?,
+            None => self.written,
+        };
+        for (lane, unkept) in self.unkept.iter_mut().enumerate() {
+            if let Some(records) = unkept.take_before(covered) {
+                on_kept(lane, records);
+            }
+        }
+        Ok(())
     }
 
     /// Whether all that was written is durable.

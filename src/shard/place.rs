@@ -1,6 +1,7 @@
 //! Where an intake stood: the entry from which a later run goes on.
 
 use crate::frame::Frame;
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::source::SourcePosition;
 use bytemuck::{Pod, Zeroable};
 
@@ -49,6 +50,21 @@ impl IntakePlace {
     pub(super) fn words(&self) -> Vec<u64> {
         let standing: &[u64] = bytemuck::cast_slice(bytemuck::bytes_of(&self.standing));
         [standing, &self.lane_rows].concat()
+    }
+
+    /// Records of the source that were read by then.
+    pub(super) fn records(&self) -> u64 {
+        self.standing.read
+    }
+
+    /// Where a source that is not read again goes on, if this is the furthest that any shard has
+    /// heard of: each shard has `lane_rows` of its lane. Less than a batch can be beyond, since
+    /// such a source says where it stands after each.
+    pub fn behind_all(mut self, lane_rows: Vec<u64>) -> Self {
+        self.standing.rows = lane_rows.iter().sum();
+        self.standing.position += BATCH_RECORDS_MAX as u64;
+        self.lane_rows = lane_rows;
+        self
     }
 
     /// Whether the place is before another one of the same source.

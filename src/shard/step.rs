@@ -181,7 +181,20 @@ where
         }
         let progress = self.step_on(locals, clock, stopping)?;
         let is_idle = progress != Progress::Worked;
-        Ok(if self.commit(clock, is_idle)? { Progress::Worked } else { progress })
+        let let_out = self.commit(clock, is_idle)?;
+        let kept = self.note_kept()?;
+        Ok(if let_out || kept { Progress::Worked } else { progress })
+    }
+
+    /// Lets sources know what of them is durable. Says whether that is more than before.
+    fn note_kept(&mut self) -> Result<bool, ShardError> {
+        let Self { journal: Some(journal), parts, .. } = self else { return Ok(false) };
+        let mut any = false;
+        journal.newly_kept(|lane, records| {
+            parts.inbox.note_kept(lane, records);
+            any = true;
+        })?;
+        Ok(any)
     }
 
     fn step_on(

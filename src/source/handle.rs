@@ -1,12 +1,34 @@
 //! Records that another thread of the embedding program pushes.
 
-use super::{Polled, Source, SourceCounts, SourceError};
+use super::{KeptRecords, Polled, Source, SourceCounts, SourceError, SourcePosition};
 use crate::cpu::{Bell, Listener};
 use crate::record::{Record, Typed};
 use crate::ring::{Consumer, Producer, ring};
-use crate::sync::{Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// What the two ends know of records that are kept.
+#[derive(Default)]
+struct Acknowledged {
+    kept: OnceLock<KeptRecords>,
+    /// Records of earlier runs.
+    before: AtomicU64,
+}
+
+impl std::fmt::Debug for Acknowledged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Acknowledged").field("records", &self.records()).finish()
+    }
+}
+
+impl Acknowledged {
+    /// Records of this run that are kept.
+    fn records(&self) -> u64 {
+        let kept = self.kept.get().map_or(0, |kept| kept());
+        kept.saturating_sub(self.before.load(Ordering::Acquire))
+    }
+}
 
 /// The end that records are pushed into. One thread's at a time; several threads take a source
 /// each, and each source is a partition. Closed or dropped, it ends the source once the engine has
@@ -17,6 +39,8 @@ pub struct Pusher<T> {
     producer: Producer<T>,
     room: Listener,
     core: Core,
+    pushed: u64,
+    acknowledged: Arc<Acknowledged>,
 }
 
 /// The end that the engine reads.
@@ -29,6 +53,7 @@ pub struct HandleSource<T> {
     batch: Vec<T>,
     read: u64,
     name: String,
+    acknowledged: Arc<Acknowledged>,
 }
 
 /// The bell of the core that the source runs on, once an engine has attached the source. Rings a
@@ -90,6 +115,8 @@ pub fn handle<T: Record>(records: usize) -> (Pusher<T>, HandleSource<T>) {
         producer,
         room: room.listen().expect("a new bell has room for a listener"),
         core: Core(Arc::clone(&core)),
+        pushed: 0,
+        acknowledged: Arc::default(),
     };
     let source = HandleSource {
         consumer,
@@ -98,6 +125,7 @@ pub fn handle<T: Record>(records: usize) -> (Pusher<T>, HandleSource<T>) {
         batch: Vec::new(),
         read: 0,
         name: "handle".into(),
+        acknowledged: Arc::clone(&pusher.acknowledged),
     };
     (pusher, source)
 }
@@ -121,6 +149,7 @@ impl<T: Record> Pusher<T> {
             pushed += 1;
         }
         if pushed > 0 {
+            self.pushed += pushed as u64;
             self.core.ring();
         }
         Ok(pushed)
@@ -145,6 +174,40 @@ impl<T: Record> Pusher<T> {
 }
 
 impl<T> Pusher<T> {
+    /// Records that were pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// How many of the records, from the first on, are in the state directory and survive what the
+    /// state is to survive ([`Durability`](crate::state::Durability)). When a run is cut off, those
+    /// beyond may be in it, or not: some of them, each at most once. Zero without a state
+    /// directory.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.records()
+    }
+
+    /// Waits until so many of the records are acknowledged, for so long at most; says how many are.
+    ///
+    /// # Errors
+    /// When the engine has stopped, and that many are not.
+    pub fn wait_acknowledged(&mut self, records: u64, timeout: Duration) -> Result<u64, PushError> {
+        let begun = Instant::now();
+        loop {
+            let nap = self.room.prepare();
+            // Asked first: what was kept by then is seen below.
+            let is_gone = self.producer.is_abandoned();
+            let acknowledged = self.acknowledged.records();
+            let left = timeout.saturating_sub(begun.elapsed());
+            match acknowledged {
+                enough if enough >= records => return Ok(enough),
+                _ if is_gone => return Err(PushError::EngineGone),
+                less if left.is_zero() => return Ok(less),
+                _ => nap.sleep(left.min(NAP)),
+            };
+        }
+    }
+
     /// Ends the source: the engine reads what was pushed, then the partition's windows may close.
     /// Dropping the pusher does the same.
     pub fn close(self) {}
@@ -192,6 +255,29 @@ impl<T: Record> Source<Typed<T>> for HandleSource<T> {
         // The engine attaches a source once: a second bell would be of another engine.
         let _ = self.core.set(bell.clone());
         fence(Ordering::SeqCst);
+    }
+
+    fn is_pushed(&self) -> bool {
+        true
+    }
+
+    fn acknowledge_by(&mut self, kept: KeptRecords) {
+        // The engine does so once: a second one would be another engine's.
+        let _ = self.acknowledged.kept.set(kept);
+    }
+
+    fn acknowledge(&mut self) {
+        self.room.0.ring();
+    }
+
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        let offset = self.acknowledged.before.load(Ordering::Acquire) + self.read;
+        Ok(Some(SourcePosition { offset, ..SourcePosition::default() }))
+    }
+
+    fn resume(&mut self, position: SourcePosition) -> Result<(), SourceError> {
+        self.acknowledged.before.store(position.offset, Ordering::Release);
+        Ok(())
     }
 
     fn counts(&self) -> SourceCounts {

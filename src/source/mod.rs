@@ -21,6 +21,9 @@ use crate::record::Schema;
 use bytemuck::{Pod, Zeroable};
 use std::fmt::Debug;
 
+/// Says how many records of a source are kept.
+pub type KeptRecords = std::sync::Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// What a poll brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {
@@ -86,6 +89,22 @@ pub trait Source<S: Schema>: Send {
     fn drains(&mut self) -> bool {
         false
     }
+
+    /// Whether records come only once, from a program that wants to hear which of them are kept: what
+    /// it has not heard of may be lost when a run is cut off. Such a source can not be read again;
+    /// its position is how many records it has brought.
+    fn is_pushed(&self) -> bool {
+        false
+    }
+
+    /// Gives a pushed source what says how many of its records are kept, those of earlier runs
+    /// counted in. Called before the first poll, where there is a state directory.
+    fn acknowledge_by(&mut self, kept: KeptRecords) {
+        let _ = kept;
+    }
+
+    /// More records may be kept than before: whoever waits for that is to be woken.
+    fn acknowledge(&mut self) {}
 
     /// Counts since the start, for the ledger and the metrics.
     fn counts(&self) -> SourceCounts {
