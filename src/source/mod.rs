@@ -90,9 +90,9 @@ pub trait Source<S: Schema>: Send {
         false
     }
 
-    /// Whether records come only once, from a program that wants to hear which of them are kept: what
-    /// it has not heard of may be lost when a run is cut off. Such a source can not be read again;
-    /// its position is how many records it has brought.
+    /// Whether records come only once, from a program that wants to hear which of them are kept:
+    /// what it has not heard of may be lost when a run is cut off. Such a source can not be read
+    /// again; its position is how many records it has brought.
     fn is_pushed(&self) -> bool {
         false
     }
