@@ -7,6 +7,7 @@ mod exit;
 mod kept;
 mod log;
 mod output;
+mod repair;
 mod types;
 mod watch;
 

@@ -17,6 +17,7 @@ mod error;
 #[cfg(unix)]
 mod files;
 mod memory;
+mod mend;
 mod name;
 mod plain;
 mod reader;
@@ -35,11 +36,12 @@ pub use files::{LogFiles, LogSegment};
 #[cfg(unix)]
 pub use mapped::{MappedFiles, MappedSegment};
 pub use memory::{CrashingFiles, MemorySegment};
+pub use mend::{LogMend, look_how_to_mend};
 pub use name::SegmentName;
 pub use plain::{PlainFiles, PlainSegment};
 pub use reader::{Entry, LogEnd, LogReader, Torn};
 pub use segment::{Guarantee, LogIdentity, SegmentHeader};
-pub use writer::{LogWriter, SyncPoint, WriterStart, make_ready};
+pub use writer::{LogWriter, SyncPoint, WriterStart, begin_empty, make_ready};
 
 use std::fmt;
 

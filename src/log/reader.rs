@@ -19,6 +19,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Bytes that a segment's header and its first entry take at most.
+const HEADED_BYTES: usize = SEGMENT_HEADER_BYTES as usize + FRAME_BYTES_MAX;
+
 /// An entry, where it was read to.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -73,7 +76,7 @@ pub struct LogReader<B: Backing> {
     /// The first entry that is needed.
     needed: EntrySequence,
     /// Where the last segment ended, and what was found there.
-    left: Option<(LogPosition, SegmentHeader, Refusal)>,
+    left: Option<(LogPosition, Refusal)>,
     end: LogEnd,
     ended: bool,
 }
@@ -112,9 +115,19 @@ impl<B: Backing> LogReader<B> {
             let path = backing.path_of(pair[1]);
             return Err(LogError::Missing { name: pair[0].next(), path });
         }
+        Ok(Self::over(backing, (shard, identity), names))
+    }
+
+    /// A reader of so much of a log as lies in these segments, each of which follows on the one
+    /// before it.
+    pub(super) fn over(
+        backing: Arc<B>,
+        (shard, identity): (ShardIndex, Option<LogIdentity>),
+        names: Vec<SegmentName>,
+    ) -> Self {
         let last = names.last().copied();
         let next = EntrySequence::default();
-        Ok(Self {
+        Self {
             backing,
             shard,
             identity,
@@ -133,7 +146,7 @@ impl<B: Backing> LogReader<B> {
                 beyond: Vec::new(),
             },
             ended: false,
-        })
+        }
     }
 
     /// Passes over the entries before `first`, which a snapshot knows of. Segments that hold no
@@ -260,7 +273,7 @@ impl<B: Backing> LogReader<B> {
         }
         let due = *self.due.get_or_insert(header.first());
         if header.first() != due {
-            return self.finish(Some((name, header.first(), due)));
+            return self.finish(Some((header, due)));
         }
         self.end.next = due;
         self.end.epoch = Some(header.epoch);
@@ -279,33 +292,35 @@ impl<B: Backing> LogReader<B> {
     fn leave(&mut self, reason: Refusal) {
         if let Some(open) = self.open.take() {
             let position = LogPosition { segment: open.header.name(), offset: open.offset };
-            self.left = Some((position, open.header, reason));
+            self.left = Some((position, reason));
         }
     }
 
     /// Decides whether the place at which the last segment was left is the end of the log. `gap`:
-    /// a later segment, its first entry and the one that was due.
-    fn finish(
-        &mut self,
-        gap: Option<(SegmentName, EntrySequence, EntrySequence)>,
-    ) -> Result<(), LogError> {
+    /// a later segment, and the entry that was due where it begins with another.
+    fn finish(&mut self, gap: Option<(SegmentHeader, EntrySequence)>) -> Result<(), LogError> {
         self.ended = true;
-        let Some((position, header, reason)) = self.left.take() else {
+        if gap.is_none() {
+            self.refuse_headless()?;
+        }
+        let Some((position, reason)) = self.left.take() else {
             return Ok(());
         };
-        let is_synced = header.guarantee() == Some(Guarantee::Disk);
-        let reason = match gap {
-            Some((_, found, expected)) => Refusal::Gap { found: found.0, expected: expected.0 },
+        let reason = match &gap {
+            Some((later, due)) => Refusal::Gap { found: later.first().0, expected: due.0 },
             None => reason,
         };
-        let mut is_damage = gap.is_some() && !is_synced;
-        is_damage = is_damage || self.is_followed(position, is_synced)?;
-        if let Some((later, ..)) = gap
+        // The run that wrote the later segment had read all that was before its own: of that only
+        // a loss of power takes something, and only where that run itself syncs.
+        let mut is_damage =
+            gap.is_some_and(|(later, _)| later.guarantee() != Some(Guarantee::Disk));
+        is_damage = is_damage || self.is_followed(position)?;
+        if let Some((later, _)) = gap
             && !is_damage
         {
-            for name in std::iter::once(later).chain(std::mem::take(&mut self.ahead)) {
+            for name in std::iter::once(later.name()).chain(std::mem::take(&mut self.ahead)) {
                 let start = LogPosition { segment: name, offset: SEGMENT_HEADER_BYTES };
-                is_damage = is_damage || self.is_followed(start, is_synced)?;
+                is_damage = is_damage || self.is_followed(start)?;
                 self.end.beyond.push(name);
             }
             self.end.last = self.end.segments.last().map(|(name, _)| *name);
@@ -320,14 +335,34 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
+    /// Refuses a segment without a header at the log's end whose first entry was written behind
+    /// one. A run that ended before it had written the header left none.
+    fn refuse_headless(&self) -> Result<(), LogError> {
+        let last_good = self.left.as_ref().map(|(position, _)| position.segment);
+        for (name, _) in self.end.segments.iter().filter(|(name, _)| Some(*name) > last_good) {
+            let path = || self.backing.path_of(*name);
+            let segment = self.backing.open(*name).map_err(LogError::io(path(), "open"))?;
+            let mut words = vec![0; (segment.bytes() as usize).min(HEADED_BYTES) / 8];
+            segment.read(0, &mut words).map_err(LogError::io(path(), "read the header of"))?;
+            let Some((head, behind)) = words.split_first_chunk() else { continue };
+            let is_entry = |seed| Frame::parse(behind, Some(seed)).is_ok();
+            if SegmentHeader::seeds_of_damaged(head).into_iter().flatten().any(is_entry) {
+                let position = LogPosition { segment: *name, offset: 0 };
+                return Err(LogError::Damaged { path: path(), position, reason: Refusal::Header });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a good entry lies behind a place of a segment; where entries are synced, one that
     /// says that the place had been.
-    fn is_followed(&self, from: LogPosition, is_synced: bool) -> Result<bool, LogError> {
+    fn is_followed(&self, from: LogPosition) -> Result<bool, LogError> {
         let path = || self.backing.path_of(from.segment);
         let segment = self.backing.open(from.segment).map_err(LogError::io(path(), "open"))?;
         let mut head = [0; SEGMENT_HEADER_WORDS];
         segment.read(0, &mut head).map_err(LogError::io(path(), "read the header of"))?;
         let Ok(header) = SegmentHeader::parse(&head) else { return Ok(false) };
+        let is_synced = header.guarantee() == Some(Guarantee::Disk);
         let mut words = vec![0; (segment.bytes().saturating_sub(from.offset) / 8) as usize];
         segment.read(from.offset, &mut words).map_err(LogError::io(path(), "read"))?;
         for at in 0..words.len().saturating_sub(HEADER_WORDS - 1) {

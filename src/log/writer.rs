@@ -255,6 +255,17 @@ pub fn make_ready<B: Backing>(
     (0..bytes.div_ceil(SEGMENT_BYTES_MAX as u64)).map(&mut make).collect()
 }
 
+/// Makes a segment without entries, durably: a log that is lost before a snapshot goes on from it.
+///
+/// # Errors
+/// When the system says no.
+pub fn begin_empty<B: Backing>(backing: &B, start: &WriterStart) -> Result<(), LogError> {
+    let (name, bytes) = (start.segment, SEGMENT_BYTES_FIRST as u64);
+    let (segment, _) = make(backing, start, (name, start.next), bytes)?;
+    let synced = segment.syncer().sync().and_then(|()| backing.sync_names());
+    synced.map_err(LogError::io(backing.path_of(name), "sync"))
+}
+
 fn fill(segment: &mut impl Segment) -> std::io::Result<()> {
     let zeros = vec![0; FRAME_BYTES_MAX / 8];
     let pieces = (0..segment.bytes()).step_by(FRAME_BYTES_MAX);

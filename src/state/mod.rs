@@ -9,6 +9,7 @@
 //!  DIR/s000-….log       the log of shard 0, segment by segment
 //!  DIR/s000.snapshot    what shard 0 held at one place of its log; the log before is not needed
 //!  DIR/output           how much of the output is part of it for good
+//!  DIR/damaged-1/…      what `tidewheel log repair` has put aside; nobody reads it
 //! ```
 
 mod directory;
