@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use tidewheel::fault;
 use tidewheel::record::ColumnRow;
 use tidewheel::sink::{LateRecord, WindowResult};
 use tidewheel::text::aggregates::ColumnValues;
@@ -260,7 +261,11 @@ impl Outputs {
         let Some(KeptFiles { kept, results, late }) = &mut self.kept else { return Ok(false) };
         let durably = kept.survives_loss_of_power();
         let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
+        let name = &self.results_name;
+        let point = |at| fault::point(at).map_err(|error| Failure::writing(name, &error));
+        point("output.flushed")?;
         kept.say(results.length(durably)?, late.unwrap_or(0))?;
+        point("output.said")?;
         Ok(true)
     }
 
