@@ -171,6 +171,23 @@ fn a_log_that_is_damaged_in_its_middle_is_cut_there_and_read_again_from_the_sour
 }
 
 #[test]
+fn a_log_that_is_cut_short_is_no_damage_and_is_said_to_be() {
+    let scratch = Scratch::killed(60_000, "1", "1GiB", &SEGMENTS[..1]);
+    let (_, dumped, errors) = scratch.log(&["dump", "state"]);
+    let last = dumped.lines().rfind(|line| line.contains("  entry ")).expect("entries");
+    let (name, rest) = last.split_once(" at byte ").unwrap();
+    let offset: usize = rest.split(' ').next().unwrap().parse().unwrap();
+    scratch.change(name, |bytes| bytes.truncate(offset + 30));
+    let (code, told, _) = scratch.log(&["verify", "state"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let torn = format!("torn end of a write that was interrupted: {name} at byte {offset}: ");
+    assert!(told.contains(&torn), "{told}");
+    let (code, told, _) = scratch.log(&["repair", "state"]);
+    assert_eq!((code, &told[..]), (Some(0), "shard 0: whole\n"));
+    scratch.finishes();
+}
+
+#[test]
 fn a_segment_that_is_missing_costs_those_behind_it() {
     let scratch = Scratch::killed(60_000, "2", "1GiB", &SEGMENTS);
     let missing = scratch.path("state").join("s000-0000000000000001.log");

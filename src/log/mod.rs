@@ -1,8 +1,8 @@
 //! The log of a shard: every frame that can change its state or its output, in the order in which
 //! the shard took them. Replaying it gives the same results, byte for byte.
 //!
-//! May use `frame`, `record` and `limits`. Knows nothing of windows, lanes or sources: it stores
-//! frames and gives them back.
+//! May use `frame`, `record`, `time`, `limits` and `fault`. Knows nothing of windows, lanes or
+//! sources: it stores frames and gives them back.
 //!
 //! ```text
 //!  log of shard 3:    s003-0000000000000000.log   s003-0000000000000001.log   ...
@@ -13,7 +13,11 @@
 //! taken for frames. Nothing is overwritten; a new run begins a new segment.
 
 mod backing;
+#[cfg(test)]
+mod crashed;
 mod error;
+#[cfg(test)]
+mod faulty;
 #[cfg(unix)]
 mod files;
 mod memory;
