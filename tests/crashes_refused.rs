@@ -4,9 +4,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tidewheel::source::Workload;
-use tidewheel::state::State;
-use tidewheel::{Count, MemorySource, Progress, Span, Stream, WindowSpec};
 
 fn tidewheel(folder: &Path, arguments: &str) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
@@ -119,26 +116,4 @@ fn a_segment_or_a_snapshot_of_another_state_directory_is_refused() {
     let there = folder.join("one/s000.snapshot");
     fs::write(&there, snapshot(1, 7)).unwrap();
     refused(folder, 4, "it belongs to another state directory or another shard");
-}
-
-#[test]
-fn a_log_whose_keys_were_routed_otherwise_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = |seed: u64| {
-        Stream::of(MemorySource::new(Workload::uniform(5, 1_000).generate()))
-            .out_of_order(Span::from_millis(500))
-            .window(WindowSpec::tumbling(Span::from_seconds(1)).unwrap())
-            .aggregate(Count)
-            .for_each(|_| {})
-            .shards(2)
-            .route_seed(seed)
-            .state(State::in_directory(folder.path()).described("records", "uniform"))
-            .open()
-    };
-    let mut engine = open(1).unwrap();
-    while engine.step().unwrap() != Progress::Finished {}
-    drop(engine);
-    let error = open(2).map(drop).unwrap_err().to_string();
-    assert!(error.contains("its routing hash was xxh3 1 seed 0000000000000001"), "{error}");
-    assert!(open(1).is_ok());
 }
