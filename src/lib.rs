@@ -32,7 +32,7 @@
 //! | [`engine`] | describes, checks, assembles and runs all of it |
 //!
 //! Below them: [`time`], [`record`], [`limits`]; beside them: [`cpu`], [`metrics`], and [`state`],
-//! the directory that logs lie in. How they work
+//! the directory that logs lie in, and [`fault`], for tests of what can go wrong. How they work
 //! together, and what is promised: [`guide::architecture`]; the words: [`guide::glossary`].
 #![cfg_attr(not(feature = "text"), allow(rustdoc::broken_intra_doc_links))]
 
@@ -43,6 +43,7 @@ pub mod aggregate;
 pub mod cpu;
 pub mod engine;
 pub mod exchange;
+pub mod fault;
 pub mod frame;
 mod hint;
 pub mod limits;

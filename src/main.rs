@@ -3,5 +3,7 @@
 mod cli;
 
 fn main() -> std::process::ExitCode {
+    #[cfg(feature = "failpoints")]
+    tidewheel::fault::begin();
     cli::run()
 }

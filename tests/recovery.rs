@@ -423,3 +423,25 @@ fn what_another_pipeline_kept_is_not_taken_for_ones_own() {
     let error = pipeline.replay(None).unwrap_err().to_string();
     assert!(error.contains("the pipeline has no state"), "{error}");
 }
+
+#[test]
+fn a_log_whose_keys_were_routed_otherwise_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |seed: u64| {
+        Stream::of(MemorySource::new(Workload::uniform(5, 1_000).generate()))
+            .out_of_order(Span::from_millis(500))
+            .window(WindowSpec::tumbling(Span::from_seconds(1)).unwrap())
+            .aggregate(Count)
+            .for_each(|_| {})
+            .shards(2)
+            .route_seed(seed)
+            .state(State::in_directory(folder.path()).described("records", "uniform"))
+            .open()
+    };
+    let mut engine = open(1).unwrap();
+    while engine.step().unwrap() != Progress::Finished {}
+    drop(engine);
+    let error = open(2).map(drop).unwrap_err().to_string();
+    assert!(error.contains("its routing hash was xxh3 1 seed 0000000000000001"), "{error}");
+    open(1).map(drop).unwrap();
+}

@@ -11,6 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("sync", &[]),
     ("hint", &[]),
+    ("fault", &[]),
     ("time", &[]),
     ("record", &["time", "limits"]),
     ("frame", &["record", "time", "limits"]),
@@ -18,8 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ring", &["sync", "limits"]),
     ("cpu", &["sync", "time"]),
     ("metrics", &["sync", "time"]),
-    ("log", &["frame", "record", "time", "limits"]),
-    ("state", &["log", "record", "time", "limits"]),
+    ("log", &["frame", "record", "time", "limits", "fault"]),
+    ("state", &["log", "record", "time", "limits", "fault"]),
     // Floor 1, east wing: meaning. Nothing here has heard of a thread or a file.
     ("aggregate", &["record", "time"]),
     ("window", &["aggregate", "frame", "record", "time", "limits", "hint"]),
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "shard",
         &[
             "sync",
+            "fault",
             "state",
             "log",
             "sink",
@@ -71,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "engine",
         &[
             "shard",
+            "fault",
             "state",
             "log",
             "sink",

@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Look at this machine and say what would slow Tidewheel down, and how to mend it.
     Doctor(Doctor),
     /// Look into a state directory (agg --state): list it, show its entries, see whether it is
-    /// whole. Nothing is changed.
+    /// whole. Nothing is changed but by repair.
     Log(Log),
     /// Take again what a state directory keeps of its log, and write the results once more.
     Replay(Replay),
@@ -463,6 +463,17 @@ pub(crate) enum LogAction {
     /// is not as it was written, saying which byte. The torn end that a killed run leaves is no
     /// damage.
     Verify(LogPlace),
+    /// Mend what verify finds damaged, as far as it can be, and delete nothing: log segments from
+    /// the damage on, and a damaged snapshot that the log reaches back before, are moved into
+    /// DIR/damaged-1 (or -2 ...). Says what that loses. Exit 4 if it cannot be mended; nothing is
+    /// changed then.
+    Repair {
+        #[command(flatten)]
+        place: LogPlace,
+        /// Change nothing, and say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Whose log.

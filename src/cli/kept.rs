@@ -11,6 +11,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tidewheel::fault;
 use tidewheel::record::ShardIndex;
 use tidewheel::state::{Durability, OutputProgress, StateDirectory};
 
@@ -112,6 +113,7 @@ struct Appending {
 
 impl Write for Appending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        fault::point_in("output.half", || self.file.write_all(&bytes[..bytes.len() / 2]))?;
         let written = self.file.write(bytes)?;
         self.bytes.set(self.bytes.get() + written as u64);
         Ok(written)
@@ -152,7 +154,7 @@ impl KeptFile {
                 path.display()
             )));
         }
-        file.set_len(bytes).map_err(failed(path))?;
+        fault::point("output.cut").and_then(|()| file.set_len(bytes)).map_err(failed(path))?;
         Ok(Self { name: path.display().to_string(), file, bytes: Rc::new(Cell::new(bytes)) })
     }
 

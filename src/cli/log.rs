@@ -1,5 +1,5 @@
 //! `tidewheel log`: what a state directory holds, entry by entry, and whether it is what was
-//! written. Nothing is changed.
+//! written. Nothing is changed here.
 
 use super::args::{Log, LogAction, LogPlace, OutputStyle};
 use super::exit::{Failure, STANDARD_OUTPUT};
@@ -19,14 +19,15 @@ pub(crate) fn run(arguments: &Log) -> Result<(), Failure> {
         LogAction::Ls(place) => Looked::open(place)?.list(),
         LogAction::Dump { place, from, limit } => Looked::open(place)?.dump(*from, *limit),
         LogAction::Verify(place) => Looked::open(place)?.verify(),
+        LogAction::Repair { place, dry_run } => Looked::open(place)?.repair(*dry_run),
     }
 }
 
 /// A state directory that is looked at.
-struct Looked<'p> {
+pub(super) struct Looked<'p> {
     place: &'p LogPlace,
-    directory: StateDirectory,
-    files: Arc<LogFiles>,
+    pub(super) directory: StateDirectory,
+    pub(super) files: Arc<LogFiles>,
     out: BufWriter<std::io::StdoutLock<'static>>,
 }
 
@@ -63,7 +64,7 @@ impl<'p> Looked<'p> {
     }
 
     /// The shards that are asked for.
-    fn shards(&self) -> Result<Vec<ShardIndex>, Failure> {
+    pub(super) fn shards(&self) -> Result<Vec<ShardIndex>, Failure> {
         let shards = StateDirectory::described(&self.place.folder, "shards")?;
         let shards: u16 = shards.and_then(|shards| shards.parse().ok()).unwrap_or(0);
         match self.place.shard {
@@ -77,7 +78,11 @@ impl<'p> Looked<'p> {
         }
     }
 
-    fn write(&mut self, text: impl FnOnce() -> String, json: impl FnOnce() -> Value) -> Outcome {
+    pub(super) fn write(
+        &mut self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> Value,
+    ) -> Outcome {
         let written = match self.place.format {
             OutputStyle::Text => writeln!(self.out, "{}", text()),
             OutputStyle::Json => writeln!(self.out, "{}", json()),
@@ -85,7 +90,7 @@ impl<'p> Looked<'p> {
         written.map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))
     }
 
-    fn flush(&mut self) -> Outcome {
+    pub(super) fn flush(&mut self) -> Outcome {
         self.out.flush().map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))
     }
 
@@ -262,9 +267,9 @@ impl<'p> Looked<'p> {
     }
 }
 
-type Outcome = Result<(), Failure>;
+pub(super) type Outcome = Result<(), Failure>;
 
-fn failed(error: LogError) -> Failure {
+pub(super) fn failed(error: LogError) -> Failure {
     StateError::from(error).into()
 }
 

@@ -8,6 +8,7 @@ mod history;
 mod kept;
 mod log;
 mod output;
+mod repair;
 mod replay;
 mod rows;
 mod types;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use tidewheel::fault;
 use tidewheel::record::ColumnRow;
 use tidewheel::sink::{LateRecord, WindowResult};
 use tidewheel::text::aggregates::ColumnValues;
@@ -346,6 +347,9 @@ impl Outputs {
         self.flush_writers()?;
         let Some(KeptFiles { kept, how }) = &mut self.kept else { return Ok(false) };
         let durably = kept.survives_loss_of_power();
+        let name = &self.results_name;
+        let point = |at| fault::point(at).map_err(|error| Failure::writing(name, &error));
+        point("output.flushed")?;
         match how {
             Keeping::Lengths { results, late } => {
                 let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
@@ -360,6 +364,7 @@ impl Outputs {
                 held.iter_mut().try_for_each(HeldBack::let_go)?;
             }
         }
+        point("output.said")?;
         Ok(true)
     }
 

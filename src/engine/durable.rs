@@ -4,6 +4,7 @@
 //! kept, and nothing is changed then.
 
 use super::OpenError;
+use crate::fault;
 use crate::log::{
     Backing, EntrySequence, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName,
     WriterStart,
@@ -129,6 +130,8 @@ fn look_through(
     reader.pass_before(snapshot.as_ref().map(|snapshot| snapshot.next).unwrap_or_default())?;
     let mut logged = 0;
     while let Some(entry) = reader.read()? {
+        let point = fault::point("recovery.read");
+        point.map_err(LogError::io(files.path_of(entry.position.segment), "read an entry"))?;
         logged += size_of_val(entry.frame.words()) as u64;
         if let Some(source) = heard.get_mut(usize::from(entry.frame.header().partition)) {
             source.hear(entry.frame);
@@ -171,7 +174,7 @@ fn settle(
 fn drop_beyond(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
     for name in end.beyond.iter().rev() {
         let failed = LogError::io(files.path_of(*name), "remove a segment behind the log's end");
-        files.remove(*name).map_err(failed)?;
+        fault::point("recovery.drop").and_then(|()| files.remove(*name)).map_err(failed)?;
     }
     Ok(())
 }
@@ -182,7 +185,8 @@ fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
     for (name, _) in &end.segments {
         let failed = |action| LogError::io(files.path_of(*name), action);
         let segment = files.open(*name).map_err(failed("open"))?;
-        segment.syncer().sync().map_err(failed("sync"))?;
+        let synced = fault::point("recovery.durable").and_then(|()| segment.syncer().sync());
+        synced.map_err(failed("sync"))?;
     }
     Ok(())
 }

@@ -22,8 +22,8 @@ pub enum LogError {
     /// The bytes are not what was written.
     #[error(
         "{path}: damaged at byte {}: {reason}; good entries follow, so this is not the torn end of \
-         a write that was interrupted; put the file back from a copy, or begin anew with another \
-         state directory", position.offset
+         a write that was interrupted; put the file back from a copy, let tidewheel log repair put \
+         aside what is damaged, or begin anew with another state directory", position.offset
     )]
     Damaged {
         /// The file.
@@ -60,7 +60,10 @@ pub enum LogError {
         expected: u64,
     },
     /// A segment is missing.
-    #[error("the log's segment {name} is missing; a later one, {path}, is there")]
+    #[error(
+        "the log's segment {name} is missing; a later one, {path}, is there; put the file back \
+         from a copy, or let tidewheel log repair put aside what is behind it"
+    )]
     Missing {
         /// Which is missing.
         name: SegmentName,

@@ -1,8 +1,8 @@
 //! The log of a shard: every frame that can change its state or its output, in the order in which
 //! the shard took them. Replaying it gives the same results, byte for byte.
 //!
-//! May use `frame`, `record` and `limits`. Knows nothing of windows, lanes or sources: it stores
-//! frames and gives them back.
+//! May use `frame`, `record`, `time`, `limits` and `fault`. Knows nothing of windows, lanes or
+//! sources: it stores frames and gives them back.
 //!
 //! ```text
 //!  log of shard 3:    s003-0000000000000000.log   s003-0000000000000001.log   ...
@@ -13,10 +13,15 @@
 //! taken for frames. Nothing is overwritten; a new run begins a new segment.
 
 mod backing;
+#[cfg(test)]
+mod crashed;
 mod error;
+#[cfg(test)]
+mod faulty;
 #[cfg(unix)]
 mod files;
 mod memory;
+mod mend;
 mod name;
 mod plain;
 mod reader;
@@ -35,11 +40,12 @@ pub use files::{LogFiles, LogSegment};
 #[cfg(unix)]
 pub use mapped::{MappedFiles, MappedSegment};
 pub use memory::{CrashingFiles, MemorySegment};
+pub use mend::{LogMend, look_how_to_mend};
 pub use name::SegmentName;
 pub use plain::{PlainFiles, PlainSegment};
 pub use reader::{Entry, LogEnd, LogReader, Torn};
 pub use segment::{Guarantee, LogIdentity, SegmentHeader};
-pub use writer::{LogWriter, SyncPoint, WriterStart, make_ready};
+pub use writer::{LogWriter, SyncPoint, WriterStart, begin_empty, make_ready};
 
 use std::fmt;
 

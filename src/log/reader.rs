@@ -4,6 +4,8 @@
 //! A bad entry ends a segment. Where the next segment goes on with the entry that is due, a run
 //! ended there and another took over. Otherwise it is the log's end, torn if bytes of an entry
 //! that was being written are left; unless a good entry behind it shows that it cannot be the end.
+//! A segment that is missing is as one without a header: a loss of power may take the names of some
+//! that were not synced and leave those of later ones.
 
 use super::backing::{Backing, Segment};
 use super::error::{LogError, Refusal};
@@ -18,6 +20,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Bytes that a segment's header and its first entry take at most.
+const HEADED_BYTES: usize = SEGMENT_HEADER_BYTES as usize + FRAME_BYTES_MAX;
 
 /// An entry, where it was read to.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +75,10 @@ pub struct LogReader<B: Backing> {
     due: Option<EntrySequence>,
     /// The first segment without a header.
     headless: Option<SegmentName>,
-    /// The first entry that is needed.
-    needed: EntrySequence,
-    /// Where the last segment ended, and what was found there.
-    left: Option<(LogPosition, SegmentHeader, Refusal)>,
+    /// The first entry that is needed, if that is known.
+    needed: Option<EntrySequence>,
+    /// Where the last segment ended, whether its run synced, and what was found there.
+    left: Option<(LogPosition, bool, Refusal)>,
     end: LogEnd,
     ended: bool,
 }
@@ -98,7 +103,7 @@ impl<B: Backing> LogReader<B> {
     /// are refused.
     ///
     /// # Errors
-    /// When the segments can not be listed, or one is missing among them.
+    /// When the segments can not be listed.
     pub fn open(
         backing: Arc<B>,
         shard: ShardIndex,
@@ -108,13 +113,18 @@ impl<B: Backing> LogReader<B> {
         let mut names = backing.list().map_err(LogError::io(path, "list the folder of"))?;
         names.retain(|name| name.shard == shard);
         names.sort();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0].next() != pair[1]) {
-            let path = backing.path_of(pair[1]);
-            return Err(LogError::Missing { name: pair[0].next(), path });
-        }
+        Ok(Self::over(backing, (shard, identity), names))
+    }
+
+    /// A reader of so much of a log as lies in these segments.
+    pub(super) fn over(
+        backing: Arc<B>,
+        (shard, identity): (ShardIndex, Option<LogIdentity>),
+        names: Vec<SegmentName>,
+    ) -> Self {
         let last = names.last().copied();
         let next = EntrySequence::default();
-        Ok(Self {
+        Self {
             backing,
             shard,
             identity,
@@ -122,7 +132,7 @@ impl<B: Backing> LogReader<B> {
             open: None,
             due: None,
             headless: None,
-            needed: next,
+            needed: None,
             left: None,
             end: LogEnd {
                 next,
@@ -133,7 +143,7 @@ impl<B: Backing> LogReader<B> {
                 beyond: Vec::new(),
             },
             ended: false,
-        })
+        }
     }
 
     /// The oldest entry that is there, of what has not been read; `None` where there is none.
@@ -156,7 +166,7 @@ impl<B: Backing> LogReader<B> {
     /// When the system says no, what is there can not be what was written, or `first` is neither
     /// an entry of the log nor the one that would come next.
     pub fn pass_before(&mut self, first: EntrySequence) -> Result<(), LogError> {
-        self.needed = first;
+        self.needed = Some(first);
         while let (Some(oldest), Some(next)) = (self.ahead.front(), self.ahead.get(1))
             && let Some(next) = self.header_of(*next)?
             && next.first() <= first
@@ -265,17 +275,15 @@ impl<B: Backing> LogReader<B> {
             let (found, expected) = (header.identity().0, identity.0);
             return Err(LogError::Foreign { path: path(), found, expected });
         }
-        if let Some(name) = self.headless.filter(|_| self.due.is_none())
-            && header.first() > self.needed
-        {
-            // What the entries before this segment's were is unknown.
-            let position = LogPosition { segment: name, offset: 0 };
-            let path = self.backing.path_of(name);
-            return Err(LogError::Damaged { path, position, reason: Refusal::Header });
+        if self.due.is_none() && header.first() > self.needed.unwrap_or_default() {
+            self.begin_late(&header)?;
+            if self.ended {
+                return Ok(());
+            }
         }
         let due = *self.due.get_or_insert(header.first());
         if header.first() != due {
-            return self.finish(Some((name, header.first(), due)));
+            return self.finish(Some((header, due)));
         }
         self.end.next = due;
         self.end.epoch = Some(header.epoch);
@@ -290,40 +298,77 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
+    /// Decides what it means that the first segment with a header begins behind what is needed.
+    fn begin_late(&mut self, header: &SegmentHeader) -> Result<(), LogError> {
+        let from_start = self.needed == Some(EntrySequence(0));
+        if from_start && header.guarantee() == Some(Guarantee::Disk) {
+            // Before anything was synced, a loss of power may take any of it.
+            self.ended = !self.is_synced_beyond(header.name())?;
+            if self.ended {
+                return Ok(());
+            }
+        }
+        if let Some(name) = self.headless {
+            // What the entries before this segment's were is unknown.
+            let position = LogPosition { segment: name, offset: 0 };
+            let path = self.backing.path_of(name);
+            return Err(LogError::Damaged { path, position, reason: Refusal::Header });
+        }
+        Ok(())
+    }
+
+    /// Puts a segment and all later ones behind the log's end, unless one of them shows that there
+    /// was more before it.
+    fn is_synced_beyond(&mut self, first: SegmentName) -> Result<bool, LogError> {
+        for name in std::iter::once(first).chain(std::mem::take(&mut self.ahead)) {
+            let start = LogPosition { segment: name, offset: SEGMENT_HEADER_BYTES };
+            if self.is_followed(start)? {
+                return Ok(true);
+            }
+            self.end.beyond.push(name);
+        }
+        self.end.last = self.end.segments.last().map(|(name, _)| *name);
+        Ok(false)
+    }
+
     /// Leaves a segment at the first thing in it that is no entry.
     fn leave(&mut self, reason: Refusal) {
         if let Some(open) = self.open.take() {
             let position = LogPosition { segment: open.header.name(), offset: open.offset };
-            self.left = Some((position, open.header, reason));
+            let synced = open.header.guarantee() == Some(Guarantee::Disk);
+            self.left = Some((position, synced, reason));
         }
     }
 
     /// Decides whether the place at which the last segment was left is the end of the log. `gap`:
-    /// a later segment, its first entry and the one that was due.
-    fn finish(
-        &mut self,
-        gap: Option<(SegmentName, EntrySequence, EntrySequence)>,
-    ) -> Result<(), LogError> {
+    /// a later segment, and the entry that was due where it begins with another.
+    fn finish(&mut self, gap: Option<(SegmentHeader, EntrySequence)>) -> Result<(), LogError> {
         self.ended = true;
-        let Some((position, header, reason)) = self.left.take() else {
+        if gap.is_none() {
+            self.refuse_headless()?;
+        }
+        let Some((position, synced, reason)) = self.left.take() else {
             return Ok(());
         };
-        let is_synced = header.guarantee() == Some(Guarantee::Disk);
-        let reason = match gap {
-            Some((_, found, expected)) => Refusal::Gap { found: found.0, expected: expected.0 },
+        let missing = self.missing_behind(position.segment, gap.map(|(later, _)| later.name()));
+        let reason = match &gap {
+            Some((later, due)) => Refusal::Gap { found: later.first().0, expected: due.0 },
             None => reason,
         };
-        let mut is_damage = gap.is_some() && !is_synced;
-        is_damage = is_damage || self.is_followed(position, is_synced)?;
-        if let Some((later, ..)) = gap
+        // The run that wrote the later segment had read all that was before its own: of that only
+        // a loss of power takes something, and only where that run itself syncs.
+        let mut is_damage = match gap {
+            Some((later, _)) => later.guarantee() != Some(Guarantee::Disk),
+            None => missing.is_some() && !synced,
+        };
+        is_damage = is_damage || self.is_followed(position)?;
+        if let Some((later, _)) = gap
             && !is_damage
         {
-            for name in std::iter::once(later).chain(std::mem::take(&mut self.ahead)) {
-                let start = LogPosition { segment: name, offset: SEGMENT_HEADER_BYTES };
-                is_damage = is_damage || self.is_followed(start, is_synced)?;
-                self.end.beyond.push(name);
-            }
-            self.end.last = self.end.segments.last().map(|(name, _)| *name);
+            is_damage = self.is_synced_beyond(later.name())?;
+        }
+        if let (true, Some((name, later))) = (is_damage, missing) {
+            return Err(LogError::Missing { name, path: self.backing.path_of(later) });
         }
         if is_damage {
             let path = self.backing.path_of(position.segment);
@@ -335,14 +380,52 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
+    /// The first segment that is missing between one and a later one, or the last that was come to;
+    /// and the one behind it.
+    fn missing_behind(
+        &self,
+        from: SegmentName,
+        later: Option<SegmentName>,
+    ) -> Option<(SegmentName, SegmentName)> {
+        let behind = self.end.segments.iter().map(|(name, _)| *name).filter(|name| *name > from);
+        let mut due = from.next();
+        for name in behind.chain(later) {
+            if name != due {
+                return Some((due, name));
+            }
+            due = name.next();
+        }
+        None
+    }
+
+    /// Refuses a segment without a header at the log's end whose first entry was written behind
+    /// one. A run that ended before it had written the header left none.
+    fn refuse_headless(&self) -> Result<(), LogError> {
+        let last_good = self.left.as_ref().map(|(position, ..)| position.segment);
+        for (name, _) in self.end.segments.iter().filter(|(name, _)| Some(*name) > last_good) {
+            let path = || self.backing.path_of(*name);
+            let segment = self.backing.open(*name).map_err(LogError::io(path(), "open"))?;
+            let mut words = vec![0; (segment.bytes() as usize).min(HEADED_BYTES) / 8];
+            segment.read(0, &mut words).map_err(LogError::io(path(), "read the header of"))?;
+            let Some((head, behind)) = words.split_first_chunk() else { continue };
+            let is_entry = |seed| Frame::parse(behind, Some(seed)).is_ok();
+            if SegmentHeader::seeds_of_damaged(head).into_iter().flatten().any(is_entry) {
+                let position = LogPosition { segment: *name, offset: 0 };
+                return Err(LogError::Damaged { path: path(), position, reason: Refusal::Header });
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a good entry lies behind a place of a segment; where entries are synced, one that
     /// says that the place had been.
-    fn is_followed(&self, from: LogPosition, is_synced: bool) -> Result<bool, LogError> {
+    fn is_followed(&self, from: LogPosition) -> Result<bool, LogError> {
         let path = || self.backing.path_of(from.segment);
         let segment = self.backing.open(from.segment).map_err(LogError::io(path(), "open"))?;
         let mut head = [0; SEGMENT_HEADER_WORDS];
         segment.read(0, &mut head).map_err(LogError::io(path(), "read the header of"))?;
         let Ok(header) = SegmentHeader::parse(&head) else { return Ok(false) };
+        let is_synced = header.guarantee() == Some(Guarantee::Disk);
         let mut words = vec![0; (segment.bytes().saturating_sub(from.offset) / 8) as usize];
         segment.read(from.offset, &mut words).map_err(LogError::io(path(), "read"))?;
         for at in 0..words.len().saturating_sub(HEADER_WORDS - 1) {

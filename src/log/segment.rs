@@ -126,6 +126,18 @@ impl SegmentHeader {
         }
     }
 
+    /// What the checksum of the first frame goes on from, if these words were a header before a bit
+    /// of its checksum or of anything else was damaged.
+    pub(super) fn seeds_of_damaged(words: &[u64; SEGMENT_HEADER_WORDS]) -> [Option<u32>; 2] {
+        let header: Self = bytemuck::cast(*words);
+        let is_whole = header.crc == header.checksum();
+        let seed = |crc| Self { crc, ..header }.seed_at(SEGMENT_HEADER_BYTES);
+        match is_whole {
+            true => [None, None],
+            false => [Some(seed(header.crc)), Some(seed(header.checksum()))],
+        }
+    }
+
     /// The name that the segment should have.
     pub const fn name(&self) -> SegmentName {
         SegmentName { shard: ShardIndex(self.shard), number: self.number }

@@ -4,6 +4,7 @@ use super::backing::{Backing, Segment, Syncer};
 use super::error::LogError;
 use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
+use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
 use crate::limits::{FRAME_BYTES_MAX, SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
 use crate::time::Watermark;
@@ -123,7 +124,14 @@ impl<B: Backing> LogWriter<B> {
         header.crc = frame.checksum(self.header.seed_at(self.offset));
         let parts: [&[u64]; 2] =
             [bytemuck::cast_slice(bytemuck::bytes_of(&header)), &frame.words()[HEADER_WORDS..]];
-        self.segment.write(self.offset, parts).map_err(|error| {
+        let (segment, offset) = (&mut self.segment, self.offset);
+        let mut write = || {
+            fault::point("log.append.before")?;
+            fault::point_in("log.append.half", || segment.write(offset, [parts[0], &[]]))?;
+            segment.write(offset, parts)?;
+            fault::point("log.append.after")
+        };
+        write().map_err(|error| {
             let path = self.backing.path_of(self.name());
             LogError::Io { path, action: "write an entry", error }
         })?;
@@ -141,6 +149,8 @@ impl<B: Backing> LogWriter<B> {
             return Err(LogError::TooLong { bytes, segment_bytes });
         }
         let name = self.name().next();
+        let path = self.backing.path_of(name);
+        fault::point("log.roll").map_err(LogError::io(path, "make a log segment"))?;
         let (segment, header) = self.make_next(name, segment_bytes)?;
         let (before, full) = (self.name(), std::mem::replace(&mut self.segment, segment));
         if self.start.guarantee == Guarantee::Disk {
@@ -173,7 +183,8 @@ impl<B: Backing> LogWriter<B> {
         self.full.pop_front();
         self.spare -= 1;
         let path = self.backing.path_of(old);
-        self.backing.rename(old, name).map_err(LogError::io(path, "rename a log segment"))?;
+        let renamed = fault::point("log.rename").and_then(|()| self.backing.rename(old, name));
+        renamed.map_err(LogError::io(path, "rename a log segment"))?;
         begin(&*self.backing, &self.start, (name, self.next), segment)
     }
 
@@ -220,7 +231,8 @@ impl<B: Backing> LogWriter<B> {
             && let Some(oldest) = self.full.front()
             && (self.spare > SPARE_SEGMENTS_MAX || oldest.segment.is_none())
         {
-            self.backing.remove(oldest.name).map_err(LogError::io(
+            let removed = fault::point("log.remove");
+            removed.and_then(|()| self.backing.remove(oldest.name)).map_err(LogError::io(
                 self.backing.path_of(oldest.name),
                 "remove a segment that is not needed any more",
             ))?;
@@ -261,6 +273,17 @@ pub fn make_ready<B: Backing>(
     (0..bytes.div_ceil(SEGMENT_BYTES_MAX as u64)).map(&mut make).collect()
 }
 
+/// Makes a segment without entries, durably: a log that is lost before a snapshot goes on from it.
+///
+/// # Errors
+/// When the system says no.
+pub fn begin_empty<B: Backing>(backing: &B, start: &WriterStart) -> Result<(), LogError> {
+    let (name, bytes) = (start.segment, SEGMENT_BYTES_FIRST as u64);
+    let (segment, _) = make(backing, start, (name, start.next), bytes)?;
+    let synced = segment.syncer().sync().and_then(|()| backing.sync_names());
+    synced.map_err(LogError::io(backing.path_of(name), "sync"))
+}
+
 fn fill(segment: &mut impl Segment) -> std::io::Result<()> {
     let zeros = vec![0; FRAME_BYTES_MAX / 8];
     let pieces = (0..segment.bytes()).step_by(FRAME_BYTES_MAX);
@@ -278,8 +301,8 @@ fn make<B: Backing>(
     (name, first): (SegmentName, EntrySequence),
     bytes: u64,
 ) -> Result<(B::Segment, SegmentHeader), LogError> {
-    let segment = backing
-        .create(name, bytes)
+    let segment = fault::point("log.create")
+        .and_then(|()| backing.create(name, bytes))
         .map_err(LogError::io(backing.path_of(name), "make a log segment"))?;
     begin(backing, start, (name, first), segment)
 }
@@ -293,8 +316,8 @@ fn begin<B: Backing>(
 ) -> Result<(B::Segment, SegmentHeader), LogError> {
     let told = (start.identity, start.guarantee);
     let header = SegmentHeader::new(name, first, told, (start.epoch, segment.bytes()));
-    segment
-        .write(0, [&header.words(), &[]])
+    fault::point("log.header")
+        .and_then(|()| segment.write(0, [&header.words(), &[]]))
         .map_err(LogError::io(backing.path_of(name), "write a segment's header"))?;
     Ok((segment, header))
 }
@@ -327,7 +350,9 @@ impl<B: Backing> SyncPoint<B> {
     pub fn sync(self) -> Result<EntrySequence, LogError> {
         for (name, syncer) in &self.segments {
             let path = || self.backing.path_of(*name);
-            syncer.sync().map_err(|error| LogError::Io { path: path(), action: "sync", error })?;
+            let synced = fault::point("log.sync").and_then(|()| syncer.sync());
+            let synced = synced.and_then(|()| fault::point("log.synced"));
+            synced.map_err(|error| LogError::Io { path: path(), action: "sync", error })?;
         }
         if self.names {
             let path = self.segments.last().map(|(name, _)| self.backing.path_of(*name));

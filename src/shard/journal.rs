@@ -13,10 +13,11 @@ use super::commit::{CommitRequest, Commits};
 use super::heard::Heard;
 use super::snapshots::{Snapshots, Written};
 use crate::cpu::Bell;
+use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind};
 use crate::log::{
-    Backing, EntrySequence, LogEnd, LogFiles, LogReader, LogSegment, LogWriter, SegmentName,
-    WriterStart, make_ready,
+    Backing, EntrySequence, LogEnd, LogError, LogFiles, LogReader, LogSegment, LogWriter,
+    SegmentName, WriterStart, make_ready,
 };
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
@@ -197,6 +198,9 @@ impl Journal {
         self.replay.take_if(|reader| reader.sequence() >= end);
         let Some(reader) = &mut self.replay else { return Ok(None) };
         let Some(entry) = reader.read().map_err(failed)? else { return Ok(None) };
+        let path = || self.parts.files.path_of(entry.position.segment);
+        let point = fault::point("recovery.replay");
+        point.map_err(|error| failed(LogError::io(path(), "read an entry")(error)))?;
         let begins_run = self.epoch.replace(entry.epoch) != Some(entry.epoch);
         let lane = usize::from(entry.frame.header().partition);
         Ok(Some(Replayed { lane, frame: entry.frame, begins_run }))

@@ -6,6 +6,7 @@ use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
 use super::settings::{Durability, Keep, State};
 use super::snapshot::{self, Snapshot, SnapshotWriter};
+use crate::fault;
 use crate::log::{EntrySequence, LogIdentity, SegmentName};
 use crate::record::{NotSaved, ShardIndex};
 use rustix::fs::{FlockOperation, flock};
@@ -363,12 +364,18 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
 fn replace(folder: &Path, name: &str, bytes: &[u8], durably: bool) -> Result<(), StateError> {
     let (new, old) = (folder.join(format!("{name}.new")), folder.join(name));
     let path = || new.display().to_string();
-    fs::write(&new, bytes).map_err(StateError::io(path(), "write"))?;
+    let written = fault::point("replace.before").and_then(|()| fs::write(&new, bytes));
+    written
+        .and_then(|()| fault::point("replace.written"))
+        .map_err(StateError::io(path(), "write"))?;
     if durably {
         let sync = File::open(&new).and_then(|file| file.sync_all());
         sync.map_err(StateError::io(path(), "sync"))?;
     }
-    fs::rename(&new, &old).map_err(StateError::io(path(), "rename"))?;
+    let renamed = fault::point("replace.synced").and_then(|()| fs::rename(&new, &old));
+    renamed
+        .and_then(|()| fault::point("replace.after"))
+        .map_err(StateError::io(path(), "rename"))?;
     if durably { sync_folder(folder) } else { Ok(()) }
 }
 

@@ -1,7 +1,7 @@
 //! The state directory: what a durable engine leaves on disk, and who may use it.
 //!
-//! May use `log`, `record`, `time` and `limits`. It holds the logs of the shards, a manifest that
-//! says which pipeline they belong to, how far the output has come, and a lock.
+//! May use `log`, `record`, `time`, `limits` and `fault`. It holds the logs of the shards, a
+//! manifest that says which pipeline they belong to, how far the output has come, and a lock.
 //!
 //! ```text
 //!  DIR/lock             held while an engine uses the directory; holds its process number
@@ -10,6 +10,7 @@
 //!  DIR/s000.snapshot    what shard 0 held at one place of its log; the log before is not needed
 //!  DIR/s000-….snapshot  what it held at earlier places, where history is kept
 //!  DIR/output           how much of the output is part of it for good
+//!  DIR/damaged-1/…      what `tidewheel log repair` has put aside; nobody reads it
 //! ```
 
 mod directory;

@@ -7,6 +7,7 @@
 //! that one's place as a whole.
 
 use super::StateError;
+use crate::fault;
 use crate::log::{EntrySequence, LogIdentity};
 use crate::record::ShardIndex;
 use bytemuck::{Pod, Zeroable};
@@ -83,7 +84,8 @@ impl SnapshotWriter {
     ) -> Result<Self, StateError> {
         let path = path_of(folder, snapshot.shard);
         let new = path.with_extension("snapshot.new");
-        let file = File::create(&new).and_then(|mut file| {
+        let begun = fault::point("snapshot.begin").and_then(|()| File::create(&new));
+        let file = begun.and_then(|mut file| {
             file.write_all(&[0; HEADER_BYTES])?;
             Ok(file)
         });
@@ -109,7 +111,8 @@ impl SnapshotWriter {
         let rest = &all[self.written..];
         let piece = &rest[..bytes.min(rest.len())];
         self.crc = crc32c::crc32c_append(self.crc, piece);
-        self.file.write_all(piece).map_err(self.failed("write a snapshot"))?;
+        let written = fault::point("snapshot.piece").and_then(|()| self.file.write_all(piece));
+        written.map_err(self.failed("write a snapshot"))?;
         self.written += piece.len();
         if self.written < all.len() {
             return Ok(false);
@@ -127,8 +130,8 @@ impl SnapshotWriter {
             crc: 0,
         };
         header.crc = header.checksum();
-        self.file
-            .write_all_at(bytemuck::bytes_of(&header), 0)
+        fault::point("snapshot.header")
+            .and_then(|()| self.file.write_all_at(bytemuck::bytes_of(&header), 0))
             .map_err(self.failed("write a snapshot's header"))?;
         Ok(true)
     }
@@ -159,7 +162,10 @@ impl SnapshotWriter {
             }
             fs::hard_link(&self.new, kept).map_err(self.failed("give another name to"))?;
         }
-        fs::rename(&self.new, &self.path).map_err(self.failed("rename"))
+        fault::point("snapshot.switch")
+            .and_then(|()| fs::rename(&self.new, &self.path))
+            .and_then(|()| fault::point("snapshot.switched"))
+            .map_err(self.failed("rename"))
     }
 }
 
