@@ -3,8 +3,9 @@
 #![cfg(feature = "cli")]
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -54,6 +55,12 @@ fn kill_and_go_on(folder: &Path, more: &[&str]) -> u32 {
             None => run.kill().expect("it can be killed"),
         }
         run.wait().expect("it ends");
+        // As if it had been killed in the middle of a row, too.
+        for name in ["out", "late"] {
+            let file = fs::OpenOptions::new().append(true).open(folder.join(name));
+            let torn = file.map(|mut file| file.write_all(b"1970-01-01 00:00:01.000,\"19"));
+            torn.unwrap_or(Ok(())).expect("it can be appended to");
+        }
     }
     unreachable!("a run ends at some time")
 }

@@ -170,6 +170,11 @@ fn an_output_that_is_not_what_the_log_gives_is_found_out() {
     }
     assert_eq!(code, Some(4));
 
+    // What stands behind is not the run's, and is said not to be looked at.
+    fs::write(folder.join("out.csv"), good.clone() + "one,more\n").unwrap();
+    let (code, verdict, _) = tidewheel(folder, &words("verify state"));
+    assert_eq!(code, Some(0));
+    assert!(verdict.contains("not looked at: the last 9 bytes of the output"), "{verdict}");
     fs::write(folder.join("out.csv"), &good).unwrap();
     let late = fs::read_to_string(folder.join("late")).unwrap();
     fs::write(folder.join("late"), late.replacen('9', "8", 1)).unwrap();
@@ -182,8 +187,10 @@ fn an_output_that_is_not_what_the_log_gives_is_found_out() {
 fn what_is_no_state_of_agg_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for command in ["replay", "verify"] {
-        let (code, _, told) = tidewheel(folder.path(), &[command, "."]);
-        assert_eq!(code, Some(2), "{told}");
-        assert!(told.contains("no state of tidewheel agg"), "{told}");
+        for folder_named in [".", "nowhere"] {
+            let (code, _, told) = tidewheel(folder.path(), &[command, folder_named]);
+            assert_eq!(code, Some(2), "{told}");
+            assert!(told.contains("there is no manifest, so it is no state directory"), "{told}");
+        }
     }
 }

@@ -593,6 +593,20 @@ fn windows_close_by_the_clock_while_all_inputs_stand_still() {
 }
 
 #[test]
+fn a_signal_that_is_sent_twice_at_once_is_one_request() {
+    // As `timeout` does, to the process and to its group.
+    let mut live = start(&[]);
+    live.write(&("t,k\n".to_owned() + &records(&["05:17:00"])));
+    live.errors.wait_for("runtime: ");
+    live.signal(Signal::INT);
+    live.signal(Signal::INT);
+    let ended = live.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.errors);
+    assert!(ended.errors.contains("every record is accounted for"), "{}", ended.errors);
+    assert!(!ended.errors.contains("a second signal"), "{}", ended.errors);
+}
+
+#[test]
 fn stats_are_said_again_and_again() {
     let mut live = start(&["--stats", "100ms"]);
     live.write("t,k\n");

@@ -103,7 +103,7 @@ fn damage_is_told_with_its_place() {
 fn what_is_no_state_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, errors) = tidewheel(folder.path(), &["log", "ls", "."]);
-    assert_eq!(code, Some(4), "{errors}");
+    assert_eq!(code, Some(2), "{errors}");
     assert!(errors.contains("no state directory"), "{errors}");
     assert!(!folder.path().join("lock").exists(), "nothing is left there");
     let (code, _, errors) = tidewheel(kept().path(), &["log", "ls", "state", "--shard", "2"]);

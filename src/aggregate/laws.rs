@@ -287,6 +287,14 @@ fn sums_and_means_of_large_integers_do_not_overflow() {
 }
 
 #[test]
+fn what_is_not_finite_has_no_variance_in_whatever_order_it_comes() {
+    for values in [[1.0, 2.0, f64::INFINITY], [f64::INFINITY, 1.0, 2.0], [1.0, f64::NAN, 2.0]] {
+        let variance = of_floats(&Variance::of_population(|x: &f64| *x), &values);
+        assert!(variance.is_some_and(f64::is_nan), "{values:?}: {variance:?}");
+    }
+}
+
+#[test]
 fn variance_keeps_its_digits_far_from_zero() {
     let values = [1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0];
     assert_eq!(of_floats(&Variance::of(|x: &f64| *x), &values), Some(30.0));

@@ -51,7 +51,9 @@ impl Moments {
             Divisor::Sample => self.count.checked_sub(1)?,
             Divisor::Population => self.count,
         };
-        (divisor > 0).then(|| self.squares / divisor as f64)
+        // Distances from a mean that is not finite depend on the order in which they were taken.
+        let squares = if self.mean.is_finite() { self.squares } else { f64::NAN };
+        (divisor > 0).then(|| squares / divisor as f64)
     }
 }
 

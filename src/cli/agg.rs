@@ -8,8 +8,8 @@ use super::types;
 use super::watch::{Watch, Writing};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 use std::ffi::OsStr;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
-    let signals = signals()?;
+    let signals = signals(arguments)?;
     let usage = |problem: String| Failure::Usage(problem);
     let calls = parse_aggregates(&arguments.agg).map_err(|error| usage(error.to_string()))?;
     let slide = arguments.slide.unwrap_or(arguments.window);
@@ -99,8 +99,8 @@ fn refuse_finer(arguments: &Agg, tick: Span) -> Result<(), Failure> {
     let given = spans.into_iter().filter_map(|(flag, span)| Some((flag, span?.as_nanos())));
     match given.chain([offset]).find(|(_, nanos)| nanos % tick.as_nanos() != 0) {
         Some((flag, _)) => Err(Failure::Usage(format!(
-            "{flag} is finer than {tick}, which is how fine times are taken to be; say \
-             --tick 1us, or another, if they are finer"
+            "{flag} is no multiple of {tick}, which is how fine times are taken to be; take one \
+             that is, or say --tick 1us, or another, if times are finer"
         ))),
         None => Ok(()),
     }
@@ -259,23 +259,47 @@ fn format_of(arguments: &Agg) -> Result<InputFormat, Failure> {
     }
 }
 
-/// The signals that stop the command: the number of the last one, zero if none came.
-fn signals() -> Result<Arc<AtomicUsize>, Failure> {
-    let (came, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let register = |signal: i32| -> io::Result<()> {
-        // The second one ends the process at once: it was asked twice.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&again))?;
-        flag::register(signal, Arc::clone(&again))?;
-        flag::register_usize(signal, Arc::clone(&came), signal.unsigned_abs() as usize)?;
-        Ok(())
-    };
+/// Signals that come within so long of the first are the same request: `timeout`, for one, sends
+/// its own to the process and to the group that the process is in.
+const SAME_REQUEST: Duration = Duration::from_millis(250);
+
+/// The signals that stop the command: the number of the first one, zero if none came. A thread of
+/// its own waits for them.
+fn signals(arguments: &Agg) -> Result<Arc<AtomicUsize>, Failure> {
+    let failed = |error| Failure::Io(format!("signals cannot be watched: {error}"));
     // Beyond the largest file that is allowed, writing then fails and says so.
-    let too_large = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
-    too_large
-        .and_then(|_| register(SIGINT))
-        .and_then(|()| register(SIGTERM))
-        .map_err(|error| Failure::Io(format!("signals cannot be watched: {error}")))?;
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map_err(failed)?;
+    let signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let came = Arc::new(AtomicUsize::new(0));
+    let lost = match arguments.state {
+        Some(_) => "the same command goes on",
+        None => "what is open is lost",
+    };
+    let watch = {
+        let came = Arc::clone(&came);
+        move || await_signals(signals, &came, lost)
+    };
+    let thread = std::thread::Builder::new().name("tidewheel-signals".to_owned());
+    thread.spawn(watch).map_err(failed)?;
     Ok(came)
+}
+
+/// Notes the first signal. A later one ends the process at once: it was asked twice.
+fn await_signals(mut signals: Signals, came: &AtomicUsize, lost: &str) {
+    let mut first: Option<Instant> = None;
+    for signal in signals.forever() {
+        match first {
+            None => {
+                first = Some(Instant::now());
+                came.store(signal.unsigned_abs() as usize, Ordering::Relaxed);
+            }
+            Some(first) if first.elapsed() < SAME_REQUEST => {}
+            Some(_) => {
+                super::say(&format!("a second signal: ended at once, and {lost}"));
+                signal_hook::low_level::exit(128 + signal);
+            }
+        }
+    }
 }
 
 /// The signal that came, if one did.

@@ -174,7 +174,7 @@ pub(crate) struct Agg {
     ///
     /// The last time of a window is this long before its end, and once the watermark has come to
     /// that, nothing more can come for it.
-    #[arg(long, value_name = "SPAN", value_parser = parse_tick)]
+    #[arg(long, value_name = "SPAN", value_parser = parse_tick, allow_hyphen_values = true)]
     pub(crate) tick: Option<Span>,
 
     /// What to compute: count, count(x), sum, min, max, mean, variance, stddev, first, last.
@@ -265,8 +265,9 @@ pub(crate) struct Agg {
     pub(crate) snapshot_every: Option<u64>,
 
     /// With --state: how much of what was read stays though going on does not need it, for
-    /// tidewheel replay and verify: none, all, what was read in the last 7d, or at most 10GiB.
-    /// What is to go goes at the next snapshot, from one snapshot to another.
+    /// tidewheel replay and verify: none, all, what was read in the last 7d, or at most 10GiB
+    /// beside what going on needs. What is to go goes at the next snapshot, from one snapshot to
+    /// another, file by file.
     #[arg(long, value_name = "HOW MUCH", requires = "state", value_parser = parse_keep)]
     pub(crate) keep: Option<Keep>,
 
@@ -498,7 +499,8 @@ pub(crate) enum Delivery {
     /// be good. Costs a word about their length, ten times a second.
     ExactlyOnce,
     /// Once or more. The next run appends, and what was written in the last 100 ms before the cut
-    /// may come again; standard output and pipes will do. Costs the same.
+    /// may come again; standard output and pipes will do, where each run begins with its header.
+    /// Costs the same.
     AtLeastOnce,
     /// Once or not at all. It is noted first that results are out, and then they are written, so
     /// what was between when the run was cut off is lost: up to 256 KiB of them. Results wait for
@@ -626,6 +628,9 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
 fn parse_keep(text: &str) -> Result<Keep, String> {
     match (text, text.parse::<Span>(), text.parse::<ByteSize>()) {
         ("none", ..) => Ok(Keep::Nothing),
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(format!("{text} lacks a unit: say {text}d, or {text}MiB"))
+        }
         ("all", ..) => Ok(Keep::All),
         (_, Ok(span), _) if !span.is_zero() => Ok(Keep::For(span)),
         (_, _, Ok(ByteSize(bytes))) if bytes > 0 => Ok(Keep::Bytes(bytes)),

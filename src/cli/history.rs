@@ -52,10 +52,12 @@ pub(crate) trait Viewer {
 impl History {
     /// Reads the description of a state directory.
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
+        // First: it says why where there is no such directory, or somebody has it.
+        StateDirectory::look_at(folder)?;
         let line = |what: &str| -> Result<String, Failure> {
             StateDirectory::described(folder, what)?.ok_or_else(|| {
                 Failure::Usage(format!(
-                    "{}: no state of tidewheel agg: its manifest does not say its {what}",
+                    "{}: not the state of a tidewheel agg: its manifest does not say its {what}",
                     folder.display()
                 ))
             })

@@ -194,8 +194,9 @@ pub(crate) struct Appended {
 }
 
 impl Appended {
-    /// Opens it behind what is there; where nothing there counts, `anew`.
-    pub(crate) fn open(to: &Destination, anew: bool) -> Result<Self, Failure> {
+    /// Opens it behind what is there, of which so much is `noted` as whole; where nothing there
+    /// counts, `anew`.
+    pub(crate) fn open(to: &Destination, anew: bool, noted: u64) -> Result<Self, Failure> {
         let Some(path) = to.file() else {
             let name = STANDARD_OUTPUT.to_owned();
             return Ok(Self { name, file: None, is_new: true });
@@ -204,6 +205,12 @@ impl Appended {
             super::output::create(path)?;
         }
         let file = OpenOptions::new().append(true).create(true).open(path).map_err(failed(path))?;
+        let there = file.metadata().map_err(failed(path))?;
+        if there.is_file() {
+            // A run that was killed may have left a part of a row.
+            let whole = super::rows::end_of_last(path, noted).map_err(failed(path))?;
+            file.set_len(whole).map_err(failed(path))?;
+        }
         let is_new = file.metadata().map_err(failed(path))?.len() == 0;
         Ok(Self { name: path.display().to_string(), file: Some(file), is_new })
     }
@@ -215,14 +222,15 @@ impl Appended {
         })
     }
 
-    /// What was written survives a loss of power, where that can be said of it.
-    pub(crate) fn sync(&self) -> Result<(), Failure> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let is_file = file.metadata().map_err(failed(Path::new(&self.name)))?.is_file();
-        match is_file {
-            true => file.sync_data().map_err(failed(Path::new(&self.name))),
-            false => Ok(()),
+    /// How long it is, zero if that can not be said of it; on the disk if `durably`.
+    pub(crate) fn length(&self, durably: bool) -> Result<u64, Failure> {
+        let Some(file) = &self.file else { return Ok(0) };
+        let failed = || failed(Path::new(&self.name));
+        let there = file.metadata().map_err(failed())?;
+        if there.is_file() && durably {
+            file.sync_data().map_err(failed())?;
         }
+        Ok(if there.is_file() { there.len() } else { 0 })
     }
 }
 

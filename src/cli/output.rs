@@ -33,9 +33,9 @@ enum Keeping {
     /// By the lengths of files, which are cut back to that.
     Lengths { results: KeptFile, late: Option<KeptFile> },
     /// By what was written, all of which stays.
-    Written(Vec<Appended>),
+    Written { results: Appended, late: Option<Appended> },
     /// By what is about to be written: it is held until that is said.
-    Said(Vec<HeldBack>),
+    Said { results: (Appended, HeldBack), late: Option<(Appended, HeldBack)> },
 }
 
 pub(crate) fn create(path: &Path) -> Result<File, Failure> {
@@ -120,16 +120,16 @@ fn open_written(
     late: Option<&Destination>,
     kept: &Kept,
 ) -> Result<OpenedKept, Failure> {
-    let results = Appended::open(output, kept.has_nothing_out())?;
+    let (anew, (bytes, late_bytes)) = (kept.has_nothing_out(), kept.bytes());
+    let results = Appended::open(output, anew, bytes)?;
     refuse_same_kept(output, late)?;
-    let late = late.map(|to| Appended::open(to, kept.has_nothing_out())).transpose()?;
+    let late = late.map(|to| Appended::open(to, anew, late_bytes)).transpose()?;
     let opened = |file: &Appended| {
         let writer = file.writer()?;
         Ok::<_, Failure>(Opened { writer, is_new: file.is_new })
     };
-    let written = (opened(&results)?, late.as_ref().map(opened).transpose()?);
-    let files = [Some(results), late].into_iter().flatten().collect();
-    Ok((written.0, written.1, Keeping::Written(files)))
+    let (written, late_written) = (opened(&results)?, late.as_ref().map(opened).transpose()?);
+    Ok((written, late_written, Keeping::Written { results, late }))
 }
 
 /// Opens files that are appended to once it is said what.
@@ -138,16 +138,18 @@ fn open_said(
     late: Option<&Destination>,
     kept: &Kept,
 ) -> Result<OpenedKept, Failure> {
-    let (results, late_records, _) = open_written(output, late, kept)?;
-    let mut held = Vec::new();
-    let mut hold = |Opened { writer, is_new }: Opened, to: &Destination| {
-        let (back, writer) = HeldBack::before(writer, name_of(to));
-        held.push(back);
-        Opened { writer, is_new }
+    let (results, late_records, how) = open_written(output, late, kept)?;
+    let Keeping::Written { results: file, late: late_file } = how else {
+        unreachable!("they are appended to")
     };
-    let results = hold(results, output);
-    let late = late_records.zip(late).map(|(records, to)| hold(records, to));
-    Ok((results, late, Keeping::Said(held)))
+    let hold = |(Opened { writer, is_new }, file): (Opened, Appended), to: &Destination| {
+        let (back, writer) = HeldBack::before(writer, name_of(to));
+        ((file, back), Opened { writer, is_new })
+    };
+    let (results, opened) = hold((results, file), output);
+    let held = late_records.zip(late_file).zip(late).map(|(records, to)| hold(records, to));
+    let (late, late_opened) = held.unzip();
+    Ok((opened, late_opened, Keeping::Said { results, late }))
 }
 
 /// Refuses to write over what is read, or two things into one file. Nothing is opened yet.
@@ -338,7 +340,10 @@ impl Outputs {
     /// Says how far what is kept has come, when it is time to or `now`. Says whether it did.
     pub(crate) fn keep(&mut self, now: bool) -> Result<bool, Failure> {
         let is_due = |files: &KeptFiles| match &files.how {
-            Keeping::Said(held) => files.kept.is_due() || held.iter().any(HeldBack::is_due),
+            Keeping::Said { results, late } => {
+                let is_due = |held: &(Appended, HeldBack)| held.1.is_due();
+                files.kept.is_due() || is_due(results) || late.as_ref().is_some_and(is_due)
+            }
             _ => files.kept.is_due(),
         };
         if !self.kept.as_ref().is_some_and(|files| now || is_due(files)) {
@@ -355,13 +360,15 @@ impl Outputs {
                 let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
                 kept.say(results.length(durably)?, late.unwrap_or(0))?;
             }
-            Keeping::Written(files) => {
-                files.iter().filter(|_| durably).try_for_each(Appended::sync)?;
-                kept.say(0, 0)?;
+            Keeping::Written { results, late } => {
+                let late = late.as_ref().map(|file| file.length(durably)).transpose()?;
+                kept.say(results.length(durably)?, late.unwrap_or(0))?;
             }
-            Keeping::Said(held) => {
-                kept.say(0, 0)?;
-                held.iter_mut().try_for_each(HeldBack::let_go)?;
+            Keeping::Said { results, late } => {
+                let late_bytes = late.as_ref().map(|(file, _)| file.length(false)).transpose()?;
+                kept.say(results.0.length(false)?, late_bytes.unwrap_or(0))?;
+                results.1.let_go()?;
+                late.as_mut().map_or(Ok(()), |(_, held)| held.let_go())?;
             }
         }
         point("output.said")?;
@@ -417,7 +424,9 @@ impl Outputs {
     /// Lets a reader see what was written so far.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         match self.kept.as_ref().map(|files| &files.how) {
-            Some(Keeping::Said(held)) if held.iter().any(HeldBack::is_any) => {
+            Some(Keeping::Said { results, late })
+                if results.1.is_any() || late.as_ref().is_some_and(|(_, held)| held.is_any()) =>
+            {
                 self.keep(true).map(drop)
             }
             _ => self.flush_writers(),

@@ -166,7 +166,8 @@ impl Looked<'_> {
     fn begin_anew(&mut self, segment: SegmentName, mend: &Mend, dry_run: bool) -> Outcome {
         let Some(LogMend { next, .. }) = mend.log else { return Ok(()) };
         let (identity, guarantee) = (self.directory.identity(), Guarantee::Process);
-        let start = WriterStart { segment, next, identity, guarantee, epoch: mend.epoch };
+        let (epoch, segment_bytes) = (mend.epoch, self.directory.segment_bytes());
+        let start = WriterStart { segment, next, identity, guarantee, epoch, segment_bytes };
         if !dry_run {
             begin_empty(&*self.files, &start).map_err(failed)?;
         }

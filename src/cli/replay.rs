@@ -102,6 +102,8 @@ struct Seen {
     /// The end of the first one's window.
     from: Option<EventTime>,
     late: u64,
+    /// The first result that is not wanted any more, and the end of its window.
+    beyond: Option<(u64, EventTime)>,
 }
 
 /// Results and late records on their way out.
@@ -122,7 +124,7 @@ impl Copy {
     /// Says what of a shard was kept.
     fn tell(&self, shard: ShardIndex) {
         let shard = shard.0;
-        let Seen { results, from, late } = &self.seen;
+        let Seen { results, from, late, beyond } = &self.seen;
         let late = match late {
             0 => String::new(),
             late => format!(", {}", super::counted(*late, "late record")),
@@ -138,7 +140,13 @@ impl Copy {
                 "shard {shard}: results {first} to {last}, from the window that ends at {from} on; \
                  what was before is not kept{late}"
             ),
-            _ => format!("shard {shard}: no results{late}"),
+            _ => match beyond {
+                Some((1.., end)) => format!(
+                    "shard {shard}: no results{late}: what is kept begins with the window that \
+                     ends at {end}"
+                ),
+                _ => format!("shard {shard}: no results{late}"),
+            },
         });
     }
 
@@ -156,6 +164,7 @@ impl Viewer for Copy {
     fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
         // They come in the order of their windows' ends.
         if self.until.is_some_and(|until| row.window_end > until) {
+            self.seen.beyond.get_or_insert((sequence, row.window_end));
             return Ok(Wanted::Enough);
         }
         let first = self.seen.results.map_or(sequence, |(first, _)| first);

@@ -23,7 +23,12 @@ use xxhash_rust::xxh3::xxh3_128;
 const NAMED_MAX: usize = 20;
 
 /// Sees whether an output is what its log gives.
+///
+/// Exit codes: 0 it is, as far as the log is kept; 4 it is not, or what is kept is damaged; 2 the
+/// directory is no state of a tidewheel agg, or its results may rightly come more often or not at
+/// all (--deliver). It takes memory for each window.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Verify {
     /// The state directory of an earlier tidewheel agg, which says where its output is. Nothing is
     /// changed.
@@ -81,6 +86,7 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         late.add(&log);
     }
     let output = Rows::open(&history.output, progress.bytes, history.format)?;
+    let beyond = output.beyond;
     output.each(|row| {
         if let Some(ends) = ends_of(row, history.format) {
             windows.entry(ends).or_default().file.add(row);
@@ -88,12 +94,13 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         Ok(())
     })?;
     let covered = covered.unwrap_or((EventTime::MIN, EventTime::MIN));
-    let beyond = windows.split_off(&covered);
-    let uncovered = std::mem::replace(&mut windows, beyond);
+    let looked_at = windows.split_off(&covered);
+    let uncovered = std::mem::replace(&mut windows, looked_at);
     let verdict = Verdict {
         arguments,
         history: &history,
         progress: &progress,
+        beyond,
         uncovered: uncovered.values().map(|sides| sides.file.rows).sum(),
         late: late.compare(&history, &progress)?,
         windows,
@@ -247,6 +254,8 @@ struct Verdict<'v> {
     arguments: &'v Verify,
     history: &'v History,
     progress: &'v OutputProgress,
+    /// Bytes behind what the run knows to be good.
+    beyond: u64,
     /// Results whose log is not kept.
     uncovered: u64,
     late: LateVerdict,
@@ -300,7 +309,7 @@ impl Verdict<'_> {
         };
         let pass = differing.is_empty() && !matches!(self.late, LateVerdict::Other { .. });
         json!({"pass": pass, "windows": self.windows.len(), "results": self.results(),
-            "uncovered_results": self.uncovered, "late": late,
+            "uncovered_results": self.uncovered, "bytes_beyond": self.beyond, "late": late,
             "differing": differing.iter().map(window).collect::<Vec<_>>()})
     }
 
@@ -339,6 +348,13 @@ impl Verdict<'_> {
             lines.push(format!(
                 "not looked at: {} of windows before, whose log is not kept (agg --keep)",
                 counted(self.uncovered, "result")
+            ));
+        }
+        if self.beyond > 0 {
+            lines.push(format!(
+                "not looked at: the last {} of the output, which are not noted as good: another \
+                 wrote them, or a run that was cut off; the next run cuts them away",
+                counted(self.beyond, "byte")
             ));
         }
         match self.late {

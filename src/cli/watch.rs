@@ -64,6 +64,7 @@ pub(crate) struct Watch {
     /// The state directory of files that are followed: such a run ends by itself only if an
     /// earlier one did.
     finished: Option<String>,
+    has_state: bool,
 }
 
 /// How the writing of results gets on, for a thread that looks on.
@@ -137,6 +138,7 @@ impl Watch {
             said_of: before,
             stall: Stall::new(now),
             late_advice: late_advice(arguments),
+            has_state: arguments.state.is_some(),
             finished: arguments
                 .state
                 .as_ref()
@@ -245,6 +247,9 @@ impl Watch {
             ));
         }
         super::say(&format!("ledger: {}", metrics.ledger()));
+        if interrupted && self.has_state {
+            super::say("the same command goes on from here");
+        }
     }
 }
 
@@ -256,6 +261,7 @@ fn late_advice(arguments: &Agg) -> String {
     };
     let late = match &arguments.late {
         None => "--late keeps them".to_owned(),
+        Some(Destination::StandardOutput) => "they are on standard output".to_owned(),
         Some(to) => format!("they are in {to}"),
     };
     format!("--out-of-order waits longer{jump}, {late}")

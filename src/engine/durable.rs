@@ -140,7 +140,8 @@ fn look_through(
     let end = reader.into_end();
     let epoch = end.epoch.map_or(0, |epoch| epoch + 1);
     let segment = SegmentName { shard, number: 0 };
-    let start = WriterStart { segment, next: end.next, identity, guarantee, epoch };
+    let segment_bytes = directory.segment_bytes();
+    let start = WriterStart { segment, next: end.next, identity, guarantee, epoch, segment_bytes };
     Ok(JournalParts {
         directory: Arc::clone(directory),
         shards,

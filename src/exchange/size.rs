@@ -24,7 +24,7 @@ pub struct LaneSize {
 }
 
 /// Bytes of what belongs to a lane beside its memory for frames: its counters and its two ends.
-const BESIDE_BYTES: usize = 5 << 9;
+const BESIDE_BYTES: usize = 9 << 8;
 
 const _: () = assert!(size_of::<LaneMeter>() * 2 <= BESIDE_BYTES, "a lane's ends have room too");
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Tail};
+use crate::limits::SEGMENT_BYTES_MAX;
 use crate::record::ShardIndex;
 use crate::time::Watermark;
 use proptest::prelude::*;
@@ -32,6 +33,7 @@ pub(super) fn start(segment: u64, next: u64, guarantee: Guarantee) -> WriterStar
         identity: IDENTITY,
         guarantee,
         epoch: segment,
+        segment_bytes: SEGMENT_BYTES_MAX as u64,
     }
 }
 
@@ -153,7 +155,9 @@ fn segments_that_are_made_before_they_are_needed_are_written_first_and_pass_for_
     let folder = tempfile::tempdir().unwrap();
     let backing = Arc::new(PlainFiles::new(folder.path()));
     let first = start(0, 0, Guarantee::Process);
-    let ready = make_ready(&*backing, (first.segment, Guarantee::Disk), 130 << 20).unwrap();
+    let ready =
+        make_ready(&*backing, (first.segment, Guarantee::Disk), (130 << 20, first.segment_bytes))
+            .unwrap();
     assert_eq!(ready.len(), 3);
     let mut writer = LogWriter::begin(Arc::clone(&backing), first, [], ready).unwrap();
     // More than one of them holds, and less than two.

@@ -6,7 +6,7 @@ use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader
 use super::{EntrySequence, LogPosition, SegmentName};
 use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
-use crate::limits::{FRAME_BYTES_MAX, SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX, SPARE_SEGMENTS_MAX};
+use crate::limits::{FRAME_BYTES_MAX, SEGMENT_BYTES_FIRST, SPARE_SEGMENTS_MAX};
 use crate::time::Watermark;
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,6 +25,8 @@ pub struct WriterStart {
     pub guarantee: Guarantee,
     /// The number of the run.
     pub epoch: u64,
+    /// Bytes of a segment at most.
+    pub segment_bytes: u64,
 }
 
 /// Writes the log of one shard. A run begins a new segment, so that nothing is overwritten that is
@@ -144,7 +146,7 @@ impl<B: Backing> LogWriter<B> {
     /// Goes on in a new segment.
     #[cold]
     fn roll(&mut self, bytes: u64) -> Result<(), LogError> {
-        let segment_bytes = (self.segment.bytes() * 4).min(SEGMENT_BYTES_MAX as u64);
+        let segment_bytes = (self.segment.bytes() * 4).min(self.start.segment_bytes);
         if SEGMENT_HEADER_BYTES + bytes > segment_bytes {
             return Err(LogError::TooLong { bytes, segment_bytes });
         }
@@ -156,7 +158,7 @@ impl<B: Backing> LogWriter<B> {
         if self.start.guarantee == Guarantee::Disk {
             self.unsynced.push((before, full.syncer()));
         }
-        let segment = (full.bytes() == SEGMENT_BYTES_MAX as u64).then_some(full);
+        let segment = (full.bytes() == self.start.segment_bytes).then_some(full);
         self.full.push_back(Full { name: before, first: self.first, segment });
         self.header = header;
         self.offset = SEGMENT_HEADER_BYTES;
@@ -254,12 +256,12 @@ impl<B: Backing> LogWriter<B> {
 pub fn make_ready<B: Backing>(
     backing: &B,
     (first, guarantee): (SegmentName, Guarantee),
-    bytes: u64,
+    (bytes, segment_bytes): (u64, u64),
 ) -> Result<VecDeque<(SegmentName, B::Segment)>, LogError> {
     let mut name = first;
     let mut make = |_| {
         let path = backing.path_of(name);
-        let segment = backing.create(name, SEGMENT_BYTES_MAX as u64);
+        let segment = backing.create(name, segment_bytes);
         let filled = segment.and_then(|mut segment| {
             if guarantee == Guarantee::Disk {
                 fill(&mut segment)?;
@@ -270,7 +272,7 @@ pub fn make_ready<B: Backing>(
         name = name.next();
         Ok(made)
     };
-    (0..bytes.div_ceil(SEGMENT_BYTES_MAX as u64)).map(&mut make).collect()
+    (0..bytes.div_ceil(segment_bytes)).map(&mut make).collect()
 }
 
 /// Makes a segment without entries, durably: a log that is lost before a snapshot goes on from it.

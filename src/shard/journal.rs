@@ -21,7 +21,7 @@ use crate::log::{
 };
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{Durability, Snapshot, StateDirectory, StateError};
+use crate::state::{Durability, OutputProgress, Snapshot, StateDirectory, StateError};
 use crate::time::{MonotonicNanos, Watermark};
 use crossbeam::channel::Sender;
 use std::collections::VecDeque;
@@ -148,7 +148,10 @@ impl Journal {
         let first = (parts.first_segment(), parts.start.guarantee);
         let ready = match parts.is_history {
             true => VecDeque::new(),
-            false => make_ready(&*parts.files, first, parts.directory.log_ready())?,
+            false => {
+                let bytes = (parts.directory.log_ready(), parts.start.segment_bytes);
+                make_ready(&*parts.files, first, bytes)?
+            }
         };
         let next = parts.end.next;
         let unkept = vec![Unkept::default(); parts.heard.len()];
@@ -206,6 +209,37 @@ impl Journal {
         Ok(Some(Replayed { lane, frame: entry.frame, begins_run }))
     }
 
+    /// The shard begins with a snapshot that was made when so much had come `out`.
+    ///
+    /// # Errors
+    /// When less is in the output, which it never was while that snapshot was in force: one of the
+    /// two is of another time.
+    pub(super) fn begin_replay(&self, out: OutputCounts) -> Result<(), StateError> {
+        let directory = &self.parts.directory;
+        let Some(output) = directory.output_progress()? else { return Ok(()) };
+        let noted = self.noted(&output);
+        if self.parts.is_history || out.are_within(noted) {
+            return Ok(());
+        }
+        let path = directory.folder().join("output").display().to_string();
+        let problem = format!(
+            "it is of another time than the snapshot of shard {}: by that, {} results and {} late \
+             records are in the output, and by this {} and {}",
+            self.shard().0,
+            out.results,
+            out.late,
+            noted.results,
+            noted.late
+        );
+        Err(StateError::Damaged { path, problem })
+    }
+
+    /// What of the shard is in the output.
+    fn noted(&self, output: &OutputProgress) -> OutputCounts {
+        let of = |counts: &[u64]| counts.get(self.shard().index()).copied().unwrap_or(0);
+        OutputCounts { results: of(&output.results), late: of(&output.late) }
+    }
+
     /// What earlier runs took has been taken again, and `taken` has come out of it.
     ///
     /// # Errors
@@ -216,8 +250,7 @@ impl Journal {
         let Some(output) = self.parts.directory.output_progress().map_err(failed)? else {
             return Ok(());
         };
-        let of = |counts: &[u64]| counts.get(shard.index()).copied().unwrap_or(0);
-        let out = OutputCounts { results: of(&output.results), late: of(&output.late) };
+        let out = self.noted(&output);
         if out.are_within(taken) {
             return Ok(());
         }

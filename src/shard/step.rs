@@ -150,6 +150,7 @@ where
         {
             let restored = parts.restore(&snapshot.words);
             restored.map_err(|NotSaved| journal.not_a_snapshot())?;
+            journal.begin_replay(parts.sink.taken())?;
         }
         if journal.as_ref().is_some_and(Journal::holds_results) {
             parts.sink.hold(&parts.schema);

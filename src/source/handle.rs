@@ -180,9 +180,8 @@ impl<T> Pusher<T> {
     }
 
     /// How many of the records, from the first on, are in the state directory and survive what the
-    /// state is to survive ([`Durability`](crate::state::Durability)). When a run is cut off, those
-    /// beyond may be in it, or not: some of them, each at most once. Zero without a state
-    /// directory.
+    /// state is to survive (its `Durability`). When a run is cut off, those beyond may be in it, or
+    /// not: some of them, each at most once. Zero without a state directory.
     pub fn acknowledged(&self) -> u64 {
         self.acknowledged.records()
     }

@@ -7,6 +7,7 @@ use super::progress::OutputProgress;
 use super::settings::{Durability, Keep, State};
 use super::snapshot::{self, Snapshot, SnapshotWriter};
 use crate::fault;
+use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
 use crate::log::{EntrySequence, LogIdentity, SegmentName};
 use crate::record::{NotSaved, ShardIndex};
 use rustix::fs::{FlockOperation, flock};
@@ -25,7 +26,7 @@ pub struct StateDirectory {
     keep: Keep,
     log_ready: u64,
     /// Holds the lock until it is dropped.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl StateDirectory {
@@ -50,10 +51,10 @@ impl StateDirectory {
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self::with(state, identity, lock))
+        Ok(Self::with(state, identity, Some(lock)))
     }
 
-    fn with(state: State, identity: LogIdentity, lock: File) -> Self {
+    fn with(state: State, identity: LogIdentity, lock: Option<File>) -> Self {
         let State { folder, snapshot_every, durability, keep, log_ready, .. } = state;
         Self { folder, identity, snapshot_every, durability, keep, log_ready, _lock: lock }
     }
@@ -83,11 +84,9 @@ impl StateDirectory {
     pub fn look_at(folder: &Path) -> Result<Self, StateError> {
         let path = folder.join("manifest");
         let told = path.display().to_string();
-        let bytes = read(&path)?.ok_or_else(|| {
-            let problem = "there is no manifest, so it is no state directory".to_owned();
-            StateError::Damaged { path: folder.display().to_string(), problem }
-        })?;
-        let lock = lock(folder)?;
+        let bytes = read(&path)?
+            .ok_or_else(|| StateError::NoState { path: folder.display().to_string() })?;
+        let lock = lock_to_look(folder)?;
         let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
         Ok(Self::with(State::in_directory(folder), identity, lock))
     }
@@ -119,6 +118,13 @@ impl StateDirectory {
     /// After how many bytes of a shard's log a snapshot is due.
     pub fn snapshot_every(&self) -> u64 {
         self.snapshot_every
+    }
+
+    /// Bytes of a log's segment at most: no more than a snapshot comes after, so that what it does
+    /// not need can go.
+    pub fn segment_bytes(&self) -> u64 {
+        let bytes = self.snapshot_every.min(SEGMENT_BYTES_MAX as u64);
+        bytes.next_multiple_of(SEGMENT_BYTES_FIRST as u64)
     }
 
     /// Bytes of each shard's log that are made when the engine is opened.
@@ -299,23 +305,47 @@ fn lock(folder: &Path) -> Result<File, StateError> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = file.map_err(failed("open the lock"))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            // Who it is, is told if it can be read.
-            let _ = file.read_to_string(&mut pid);
-            let path = folder.display().to_string();
-            return Err(StateError::Locked { path, pid: pid.trim().to_owned() });
-        }
-        Err(error) => return Err(failed("take the lock")(error.into())),
-    }
+    take(&mut file, folder)?;
     let write = |file: &mut File| -> io::Result<()> {
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())
     };
     write(&mut file).map_err(failed("write the lock"))?;
     Ok(file)
+}
+
+/// Takes the lock to look only, which one may who may not write; where there is none then, nobody
+/// can have it.
+fn lock_to_look(folder: &Path) -> Result<Option<File>, StateError> {
+    let may_not_write = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    };
+    let path = folder.join("lock");
+    match OpenOptions::new().write(true).create(true).truncate(false).open(&path) {
+        Err(error) if may_not_write(&error) => {}
+        _ => return lock(folder).map(Some),
+    }
+    match File::open(&path) {
+        Ok(mut file) => take(&mut file, folder).map(|()| Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StateError::io(path.display().to_string(), "open the lock")(error)),
+    }
+}
+
+fn take(file: &mut File, folder: &Path) -> Result<(), StateError> {
+    let path = folder.join("lock");
+    let failed = |action| StateError::io(path.display().to_string(), action);
+    match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            // Who it is, is told if it can be read.
+            let _ = file.read_to_string(&mut pid);
+            let path = folder.display().to_string();
+            Err(StateError::Locked { path, pid: pid.trim().to_owned() })
+        }
+        Err(error) => Err(failed("take the lock")(error.into())),
+    }
 }
 
 /// Refuses a folder of other things, before anything is written there.

@@ -42,6 +42,12 @@ pub enum StateError {
         /// Something that lies there.
         name: String,
     },
+    /// There is no state directory there.
+    #[error("{path}: there is no manifest, so it is no state directory; check the path")]
+    NoState {
+        /// Where.
+        path: String,
+    },
     /// Another pipeline's.
     #[error(
         "{path}: written by another pipeline: its {what} {} {was} and {} {is} now; go on with \

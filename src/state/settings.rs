@@ -64,9 +64,10 @@ impl State {
         &self.folder
     }
 
-    /// Makes so many bytes of each shard's log, in segments of 64 MiB, when the engine is opened,
-    /// so that none has to be made and cleared while records wait. None by default: the first
-    /// segments are small. With twice what a snapshot comes after, a run hardly makes another.
+    /// Makes so many bytes of each shard's log, in segments of full length, when the engine is
+    /// opened, so that none has to be made and cleared while records wait. None by default: the
+    /// first segments are small. With twice what a snapshot comes after, a run hardly makes
+    /// another.
     #[must_use]
     pub fn log_ready(mut self, bytes: u64) -> Self {
         self.log_ready = bytes;

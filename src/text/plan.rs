@@ -157,7 +157,7 @@ pub enum Notice {
         /// The time in that one.
         likely_time: EventTime,
     },
-    /// Dates with times of day are finer than a millisecond.
+    /// Times are finer than a millisecond, though no such unit was said.
     FinerThanMillis {
         /// The input.
         name: String,

@@ -292,7 +292,13 @@ impl Lowering<'_> {
     fn is(&mut self, inner: &Expr, truth: bool) -> Result<Node, FilterError> {
         let node = match unwrapped(inner) {
             Expr::Identifier(_) => {
-                Node::Compare(Comparison::Equal, self.operand(inner)?, Operand::Truth(truth))
+                let operand = self.operand(inner)?;
+                if let Operand::Column(slot) = operand {
+                    let truth = if truth { "TRUE" } else { "FALSE" };
+                    let written = format!("{} IS {truth}", unwrapped(inner));
+                    self.note_literal(Some(Compared::of_truth(slot, written)), false);
+                }
+                Node::Compare(Comparison::Equal, operand, Operand::Truth(truth))
             }
             _ => negate(self.node(inner)?, !truth),
         };

@@ -9,7 +9,7 @@ use super::malformed::{CellFault, Fault, Malformed};
 use super::number::{NumberError, read_f64, read_i64};
 use super::plan::{Notice, Slot};
 use super::predicate::Filter;
-use super::timestamp::{TimestampReader, likelier};
+use super::timestamp::{TimeUnit, TimestampReader, likelier};
 use crate::limits;
 use crate::record::{ColumnRows, Columns, ColumnsBatch, Schema};
 use crate::record::{push_bare_key_part, push_key_part};
@@ -219,20 +219,21 @@ impl<R: Records> TextSource<R> {
     }
 
     /// Tells if the first time would be of our days in another unit than the one that was said, or
-    /// the first dates are finer than a millisecond.
+    /// the first times are finer than a millisecond though no such unit was.
     #[cold]
     fn check_first(&mut self) {
         self.times.first_checked = true;
         let schema = schema_of(&self.plan);
         let time = |row| schema.row(self.rows.batch(), row).event_time();
-        let Some(unit) = self.reader.unit() else {
-            let is_finer = |time: &EventTime| time.as_nanos() % 1_000_000 != 0;
-            if let Some(time) = (0..self.rows.len()).map(time).find(is_finer) {
-                let name = self.input.name().to_owned();
-                (self.observer)(Notice::FinerThanMillis { name, time });
-            }
-            return;
-        };
+        let unit = self.reader.unit();
+        let is_finer = |time: &EventTime| time.as_nanos() % 1_000_000 != 0;
+        if !matches!(unit, Some(TimeUnit::Micros | TimeUnit::Nanos))
+            && let Some(time) = (0..self.rows.len()).map(time).find(is_finer)
+        {
+            let name = self.input.name().to_owned();
+            (self.observer)(Notice::FinerThanMillis { name, time });
+        }
+        let Some(unit) = unit else { return };
         let time = time(0);
         if let Some((likely, likely_time)) = likelier(time, unit) {
             let name = self.input.name().to_owned();

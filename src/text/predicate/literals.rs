@@ -17,6 +17,8 @@ enum Literal {
     Text {
         is_number: bool,
     },
+    /// True or false, which JSON has, and which no number is.
+    Truth,
 }
 
 /// A comparison of a column with a literal.
@@ -79,9 +81,15 @@ impl Compared {
                 let text = String::from_utf8_lossy(text);
                 (Literal::Text { is_number }, is_number.then(|| with(text.trim())))
             }
+            Operand::Truth(_) => (Literal::Truth, None),
             _ => return None,
         };
         Some(Self { slot, literal, written: write(&left, &right), other })
+    }
+
+    /// Of a column that is to be true, or false.
+    pub(super) fn of_truth(slot: usize, written: String) -> Self {
+        Self { slot, literal: Literal::Truth, written, other: None }
     }
 
     /// Whether nothing more is learnt of this one than of another.
@@ -115,6 +123,24 @@ impl Compared {
                 "column '{column}' holds numbers, as --type says, {with_text} {number}, or say \
                  --type {column}=str if it holds text"
             )),
+            (Some(DeclaredType::Number(_)), Literal::Truth) => Some(format!(
+                "column '{column}' holds numbers, as --type says, and no number is true or false \
+                 ({written}); compare it with one, {column} <> 0 say"
+            )),
+            (None, Literal::Truth) => {
+                let numbers = |s: &Seen| s.integers + s.fractions;
+                let found = seen.iter().find(|found| numbers(found.seen) > 0)?;
+                let all = |s: &Seen| s.text.is_none() && s.words == 0;
+                seen.iter().all(|found| all(found.seen)).then(|| {
+                    let plural = if found.records == 1 { "" } else { "s" };
+                    format!(
+                        "{}: column '{column}' holds numbers in the first {} record{plural}, and \
+                         no number is true or false ({written}); compare it with one, {column} <> \
+                         0 say",
+                        found.name, found.records
+                    )
+                })
+            }
             (None, Literal::Number) => {
                 let no_number = |s: &Seen| s.integers == 0 && s.fractions == 0 && s.words == 0;
                 let (found, text) =
