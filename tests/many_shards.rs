@@ -112,7 +112,7 @@ fn counting(shards: usize) -> Pipeline<Generated, Pass, Count, Discarding> {
 
 #[test]
 fn lanes_keep_within_their_memory_or_are_refused() {
-    const MEMORY: usize = 18 << 20;
+    const MEMORY: usize = 17_000_000;
     let lanes = |shards| {
         let metrics = counting(shards).lane_memory_max(MEMORY).open().unwrap().metrics();
         metrics.lanes.iter().map(|lane| lane.capacity_bytes).collect::<Vec<_>>()
