@@ -11,7 +11,7 @@
 use super::ShardError;
 use super::commit::{CommitRequest, Commits};
 use super::heard::Heard;
-use super::snapshots::{Snapshots, Written};
+use super::snapshots::{Frozen, Snapshots, Written};
 use crate::cpu::Bell;
 use crate::frame::{Frame, FrameHeader, FrameKind};
 use crate::log::{
@@ -20,7 +20,7 @@ use crate::log::{
 };
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{Durability, Snapshot, StateDirectory, StateError};
+use crate::state::{Durability, Snapshot, SnapshotPlace, StateDirectory, StateError};
 use crate::time::{MonotonicNanos, Watermark};
 use crossbeam::channel::Sender;
 use std::collections::VecDeque;
@@ -274,31 +274,34 @@ impl Journal {
         self.writer.is_some() && self.snapshots.is_due()
     }
 
-    /// Begins a snapshot, of the place that the log has come to. `save` writes what the shard
-    /// holds, by when so much had come out.
+    /// Begins a snapshot, of the place that the log has come to. `freeze` freezes what the shard
+    /// holds, by when so much had come out, and writes what is small of it.
     pub(super) fn begin_snapshot(
         &mut self,
         taken: OutputCounts,
-        save: impl FnOnce(&mut WordsWriter),
+        freeze: impl FnOnce(&mut WordsWriter),
     ) -> Result<(), ShardError> {
         let shard = self.shard();
         let Some(writer) = &self.writer else { return Ok(()) };
+        let (next, epoch) = (writer.next(), self.parts.start.epoch);
+        let begun = self.parts.directory.begin_snapshot(SnapshotPlace { shard, next, epoch });
+        let begun = begun.map_err(|error| ShardError::State { shard, error })?;
         let mut out = WordsWriter::default();
         self.parts.heard.iter().for_each(|heard| heard.save(&mut out));
-        save(&mut out);
-        let (next, epoch) = (writer.next(), self.parts.start.epoch);
-        let snapshot = Snapshot { shard, next, epoch, words: out.into_words() };
-        let begun = self.parts.directory.begin_snapshot(snapshot);
-        let begun = begun.map_err(|error| ShardError::State { shard, error })?;
-        self.snapshots.begin(begun, next, taken);
+        freeze(&mut out);
+        self.snapshots.begin(begun, out, (next, taken));
         Ok(())
     }
 
-    /// Goes on with a snapshot, if one is at hand. Segments before one that is in force now are
-    /// removed.
-    pub(super) fn step_snapshot(&mut self, confirmed: OutputCounts) -> Result<Written, ShardError> {
+    /// Goes on with a snapshot, if one is at hand, of what was frozen for it. Segments before one
+    /// that is in force now are removed.
+    pub(super) fn step_snapshot(
+        &mut self,
+        frozen: &mut impl Frozen,
+        confirmed: OutputCounts,
+    ) -> Result<Written, ShardError> {
         let shard = self.shard();
-        let written = self.snapshots.step(confirmed, self.commits.as_mut())?;
+        let written = self.snapshots.step(frozen, confirmed, self.commits.as_mut())?;
         if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
             let JournalParts { directory, shards, .. } = &self.parts;
             let failed = |error| ShardError::State { shard, error };
