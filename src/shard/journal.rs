@@ -14,6 +14,7 @@ use super::heard::Heard;
 use super::snapshots::{Frozen, Snapshots, Written};
 use crate::cpu::Bell;
 use crate::frame::{Frame, FrameHeader, FrameKind};
+use crate::limits::SEGMENT_BYTES_MAX;
 use crate::log::{
     Backing, EntrySequence, LogEnd, LogFiles, LogReader, LogSegment, LogWriter, SegmentName,
     WriterStart, make_ready,
@@ -80,6 +81,8 @@ pub struct Journal {
     /// Segments that were made for the writer before it begins.
     ready: VecDeque<(SegmentName, LogSegment)>,
     snapshots: Snapshots,
+    /// Entries before this one are needed no more, and some of their segments are still there.
+    release_before: Option<EntrySequence>,
     /// Where a loss of power is to be survived.
     commits: Option<Commits>,
     /// The entry after the last one that results follow from.
@@ -134,6 +137,7 @@ impl Journal {
             writer: None,
             ready,
             snapshots,
+            release_before: None,
             commits,
             written: next,
             marked: next,
@@ -301,17 +305,48 @@ impl Journal {
         confirmed: OutputCounts,
     ) -> Result<Written, ShardError> {
         let shard = self.shard();
+        if self.release_before.is_some() {
+            self.release_some()?;
+            return Ok(Written::Some);
+        }
         let written = self.snapshots.step(frozen, confirmed, self.commits.as_mut())?;
-        if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
+        if let (Written::InForce(next), Some(writer)) = (written, &self.writer) {
             let JournalParts { directory, shards, .. } = &self.parts;
-            let failed = |error| ShardError::State { shard, error };
             let segments: Vec<_> = writer.segments().collect();
-            let first = directory.first_kept((shard, next), &segments, *shards).map_err(failed)?;
-            let released = writer.release_before(first);
-            released.map_err(|error| ShardError::Log { shard, error })?;
-            directory.forget_before(shard, first).map_err(failed)?;
+            let first = directory.first_kept((shard, next), &segments, *shards);
+            let first = first.map_err(|error| ShardError::State { shard, error })?;
+            self.release_before = Some(first);
+            self.release_some()?;
         }
         Ok(written)
+    }
+
+    /// Removes segments that are needed no more: one of full length, or several smaller ones, since
+    /// giving their space back takes a while.
+    fn release_some(&mut self) -> Result<(), ShardError> {
+        let shard = self.shard();
+        let (Some(first), Some(writer)) = (self.release_before, &mut self.writer) else {
+            return Ok(());
+        };
+        let JournalParts { directory, files, .. } = &self.parts;
+        let segments: Vec<_> = writer.segments().collect();
+        let mut unneeded = segments.windows(2).filter(|pair| pair[1].1 <= first).peekable();
+        let (mut until, mut bytes) = (EntrySequence::default(), 0);
+        while bytes < SEGMENT_BYTES_MAX as u64
+            && let Some(pair) = unneeded.next()
+        {
+            // One that can not be looked at is as good as small: removing it says what is wrong.
+            bytes += std::fs::metadata(files.path_of(pair[0].0)).map_or(0, |found| found.len());
+            until = pair[1].1;
+        }
+        let released = writer.release_before(until);
+        released.map_err(|error| ShardError::Log { shard, error })?;
+        if unneeded.peek().is_none() {
+            let forgotten = directory.forget_before(shard, first);
+            forgotten.map_err(|error| ShardError::State { shard, error })?;
+            self.release_before = None;
+        }
+        Ok(())
     }
 
     /// Whether results are held until what they follow from is durable.

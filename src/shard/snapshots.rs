@@ -5,11 +5,11 @@
 
 use super::ShardError;
 use super::commit::Commits;
-use crate::limits::{SNAPSHOT_COPIES_MAX, SNAPSHOT_STEP_BYTES};
+use crate::limits::{SNAPSHOT_COPIES_MAX, SNAPSHOT_SHRINK_BYTES, SNAPSHOT_STEP_BYTES};
 use crate::log::EntrySequence;
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{SnapshotWriter, StateError};
+use crate::state::{Replaced, SnapshotWriter, StateError};
 
 /// The snapshots of one shard.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Snapshots {
     writing: Option<Writing>,
     /// Where in the log the one is that is being put in force.
     switching: Option<EntrySequence>,
+    /// The one before, whose space is being given back.
+    replaced: Option<Replaced>,
     shard: ShardIndex,
 }
 
@@ -78,7 +80,7 @@ pub(super) enum Written {
 impl Snapshots {
     /// Snapshots after so many bytes of log, of which so many were logged before this run.
     pub(super) fn new(shard: ShardIndex, (every, logged, last): (u64, u64, u64)) -> Self {
-        Self { every, logged, last, writing: None, switching: None, shard }
+        Self { every, logged, last, writing: None, switching: None, replaced: None, shard }
     }
 
     pub(super) fn note_logged(&mut self, bytes: usize) {
@@ -112,6 +114,13 @@ impl Snapshots {
         confirmed: OutputCounts,
         commits: Option<&mut Commits>,
     ) -> Result<Written, ShardError> {
+        if let Some(replaced) = &mut self.replaced {
+            // It has no name: whatever comes of it, the system gives the space back in the end.
+            if !replaced.shrink(SNAPSHOT_SHRINK_BYTES).unwrap_or(false) {
+                self.replaced = None;
+            }
+            return Ok(Written::Some);
+        }
         if let (Some(next), Some(commits)) = (self.switching, &commits) {
             if !commits.snapshots_are_in_force() {
                 return Ok(Written::Nothing);
@@ -138,7 +147,7 @@ impl Snapshots {
         };
         match commits {
             None => {
-                writer.switch().map_err(failed)?;
+                self.replaced = writer.switch().map_err(failed)?;
                 Ok(Written::InForce(next))
             }
             Some(commits) => {

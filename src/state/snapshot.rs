@@ -10,9 +10,9 @@ use super::StateError;
 use crate::log::{EntrySequence, LogIdentity};
 use crate::record::ShardIndex;
 use bytemuck::{Pod, Zeroable};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a shard held, and where in its log that was.
@@ -152,15 +152,16 @@ impl SnapshotWriter {
     pub fn switch_durably(self) -> Result<(), StateError> {
         self.file.sync_all().map_err(self.failed("sync"))?;
         let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
-        self.switch()?;
+        drop(self.switch()?);
         super::directory::sync_folder(&folder)
     }
 
-    /// Puts the snapshot in the place of the one before. It must have been finished.
+    /// Puts the snapshot in the place of the one before, which is left without a name, if there was
+    /// one. It must have been finished.
     ///
     /// # Errors
     /// When the system says no. The snapshot before this one is good still.
-    pub fn switch(self) -> Result<(), StateError> {
+    pub fn switch(self) -> Result<Option<Replaced>, StateError> {
         if let Some(kept) = &self.kept {
             // A run that was killed before the other name was given may have left one.
             match fs::remove_file(kept) {
@@ -171,7 +172,36 @@ impl SnapshotWriter {
             }
             fs::hard_link(&self.new, kept).map_err(self.failed("give another name to"))?;
         }
-        fs::rename(&self.new, &self.path).map_err(self.failed("rename"))
+        // Where it can not be opened, its space is given back at once.
+        let before = OpenOptions::new().write(true).open(&self.path).ok();
+        fs::rename(&self.new, &self.path).map_err(self.failed("rename"))?;
+        Ok(before.and_then(Replaced::new))
+    }
+}
+
+/// A snapshot that has no name any more. Its space is given back piece by piece: all of it at once
+/// takes the longer, the larger it is.
+#[derive(Debug)]
+pub struct Replaced {
+    file: File,
+    bytes: u64,
+}
+
+impl Replaced {
+    /// `None` where the file still has a name: it is kept for history.
+    fn new(file: File) -> Option<Self> {
+        let found = file.metadata().ok().filter(|found| found.nlink() == 0)?;
+        Some(Self { file, bytes: found.len() })
+    }
+
+    /// Gives so many bytes more back; says whether any are left.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn shrink(&mut self, bytes: u64) -> io::Result<bool> {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.file.set_len(self.bytes)?;
+        Ok(self.bytes > 0)
     }
 }
 
@@ -252,9 +282,30 @@ mod tests {
             }
             writer.finish().unwrap();
             assert_eq!(read(), before);
-            writer.switch().unwrap();
+            let mut replaced = writer.switch().unwrap();
             assert_eq!(read(), Some(snapshot));
+            assert_eq!(replaced.is_some(), before.is_some());
+            if let Some(replaced) = &mut replaced {
+                assert!(replaced.shrink(500).unwrap() && !replaced.shrink(500).unwrap());
+            }
         }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_kept_stays_whole_when_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for next in [5, 9] {
+            let Snapshot { shard, next, epoch, words } = snapshot(next);
+            let place = SnapshotPlace { shard, next, epoch };
+            let kept = Some(folder.join(format!("kept-{}", next.0)));
+            let mut writer = SnapshotWriter::begin(folder, IDENTITY, (place, kept)).unwrap();
+            writer.append(&words).unwrap();
+            writer.finish().unwrap();
+            assert!(writer.switch().unwrap().is_none());
+        }
+        let kept = read(&folder.join("kept-5"), ShardIndex(3), IDENTITY);
+        assert_eq!(kept.unwrap(), Some(snapshot(5)));
     }
 
     #[test]

@@ -130,8 +130,8 @@ impl<K: KeyKind, P: Pod + Send> SlidingRestorer<K, P> {
 
     /// How many rows its chunks have together.
     pub(in crate::window) fn rows(&self) -> Result<usize, NotSaved> {
-        let each = self.retained.iter().flat_map(|(entries, saved)| [*entries, *saved]);
-        each.fold(Some(self.live), |sum, rows| sum?.checked_add(rows)).ok_or(NotSaved)
+        let mut each = self.retained.iter().flat_map(|(entries, saved)| [*entries, *saved]);
+        each.try_fold(self.live, usize::checked_add).ok_or(NotSaved)
     }
 
     /// Reads a chunk.

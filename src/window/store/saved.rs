@@ -209,8 +209,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         entries: &[usize],
         mut sliding: SlidingRestorer<K, A::Partial>,
     ) -> Result<(Vec<Pane<K, A::Partial>>, Sliding<K, A::Partial>), NotSaved> {
-        let sum = |sum: Option<usize>, entries: &usize| sum?.checked_add(*entries);
-        let in_panes = entries.iter().fold(Some(0), sum).ok_or(NotSaved)?;
+        let in_panes = entries.iter().copied().try_fold(0, usize::checked_add).ok_or(NotSaved)?;
         // Checked before memory is taken for them.
         from.holds(in_panes, Pane::<K, A::Partial>::stride())?;
         let mut left = in_panes.checked_add(sliding.rows()?).ok_or(NotSaved)?;
