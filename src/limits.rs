@@ -71,6 +71,11 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 pub const COMMIT_INTERVAL_MILLIS: u64 = 5;
 /// Bytes of a snapshot that a shard writes in one step.
 pub const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
+/// Bytes of the snapshot before that a shard gives back in one step.
+pub const SNAPSHOT_SHRINK_BYTES: u64 = 4 << 20;
+/// Bytes of what a shard copied because it was to change before the snapshot at hand held it:
+/// while there are more, steps write more than [`SNAPSHOT_STEP_BYTES`].
+pub const SNAPSHOT_COPIES_MAX: usize = 64 << 20;
 /// Bytes of a log that are read at a time.
 pub const LOG_READ_BYTES: usize = 1 << 20;
 

@@ -367,9 +367,9 @@ mod tests {
         merge.idle(0, MonotonicNanos(200));
         let mut out = WordsWriter::default();
         merge.save(&mut out);
-        let words = out.into_words();
+        let words = out.written();
         let mut restored = WatermarkMerge::new(3, true);
-        restored.restore(&mut WordsReader::new(&words)).unwrap();
+        restored.restore(&mut WordsReader::new(words)).unwrap();
         for merge in [&mut merge, &mut restored] {
             assert_eq!(merge.idle(1, MonotonicNanos(230)), Some(at(40)));
             assert_eq!(merge.judge(0, at(12)), at(40));
@@ -377,7 +377,7 @@ mod tests {
             assert!(merge.is_lane_done(2));
         }
         let mut other = WatermarkMerge::new(2, true);
-        assert_eq!(other.restore(&mut WordsReader::new(&words)), Err(NotSaved));
+        assert_eq!(other.restore(&mut WordsReader::new(words)), Err(NotSaved));
     }
 
     #[test]

@@ -15,6 +15,11 @@ pub struct WordsWriter {
 }
 
 impl WordsWriter {
+    /// A writer that has memory for so many words, and takes more.
+    pub fn with_room(words: usize) -> Self {
+        Self { words: Vec::with_capacity(words) }
+    }
+
     /// Writes one word.
     pub fn word(&mut self, word: u64) {
         self.words.push(word);
@@ -45,21 +50,39 @@ impl WordsWriter {
 
     /// Writes a key, whose bytes of no fixed width go to `tail`.
     pub fn key<K: KeyKind>(&mut self, key: K::Ref<'_>, tail: &mut Vec<u8>) {
-        let start = self.words.len();
-        self.words.resize(start + K::words(), 0);
-        K::lay(key, &mut self.words[start..], tail);
+        K::lay(key, self.room(K::words()), tail);
     }
 
     fn filled(&mut self, bytes: &[u8]) {
-        let start = self.words.len();
-        self.words.resize(start + bytes.len().div_ceil(8), 0);
-        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words[start..]);
+        let room: &mut [u8] = bytemuck::cast_slice_mut(self.room(bytes.len().div_ceil(8)));
         room[..bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Writes so many words, all zero, which are to be filled.
+    pub fn room(&mut self, words: usize) -> &mut [u64] {
+        let start = self.words.len();
+        self.words.resize(start + words, 0);
+        &mut self.words[start..]
+    }
+
+    /// Words written.
+    pub fn len(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// What was written.
-    pub fn into_words(self) -> Vec<u64> {
-        self.words
+    pub fn written(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Forgets what was written, keeps the memory.
+    pub fn clear(&mut self) {
+        self.words.clear();
     }
 }
 
@@ -70,7 +93,7 @@ pub struct WordsReader<'a> {
 }
 
 impl<'a> WordsReader<'a> {
-    /// Reads what [`WordsWriter::into_words`] gave.
+    /// Reads what [`WordsWriter::written`] gave.
     pub const fn new(words: &'a [u64]) -> Self {
         Self { rest: words }
     }
@@ -91,8 +114,17 @@ impl<'a> WordsReader<'a> {
     /// When there can not be so many.
     pub fn count(&mut self, words_each: usize) -> Result<usize, NotSaved> {
         let count = usize::try_from(self.word()?).map_err(|_| NotSaved)?;
+        self.holds(count, words_each)?;
+        Ok(count)
+    }
+
+    /// Says that so many of something can still come, each of at least so many words.
+    ///
+    /// # Errors
+    /// When they can not.
+    pub fn holds(&self, count: usize, words_each: usize) -> Result<(), NotSaved> {
         let words = count.checked_mul(words_each).ok_or(NotSaved)?;
-        (words <= self.rest.len()).then_some(count).ok_or(NotSaved)
+        (words <= self.rest.len()).then_some(()).ok_or(NotSaved)
     }
 
     /// Reads so many words.
@@ -165,7 +197,7 @@ mod tests {
         out.key::<BytesKey>(b"JFK", &mut tail);
         out.words(&[8, 9]);
         out.bytes(&tail);
-        let words = out.into_words();
+        let words = out.written();
         let read = |words: &[u64]| -> Result<(), NotSaved> {
             let mut from = WordsReader::new(words);
             assert_eq!(from.word()?, 7);
@@ -177,10 +209,12 @@ mod tests {
             assert_eq!(BytesKey::read(key, tail), b"JFK");
             from.end()
         };
-        assert_eq!(read(&words), Ok(()));
+        assert_eq!(read(words), Ok(()));
         for length in 0..words.len() {
             assert_eq!(read(&words[..length]), Err(NotSaved));
         }
-        assert_eq!(read(&[&words[..], &[0]].concat()), Err(NotSaved));
+        assert_eq!(read(&[words, &[0]].concat()), Err(NotSaved));
+        out.clear();
+        assert!(out.is_empty());
     }
 }

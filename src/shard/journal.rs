@@ -11,17 +11,20 @@
 use super::ShardError;
 use super::commit::{CommitRequest, Commits};
 use super::heard::Heard;
-use super::snapshots::{Snapshots, Written};
+use super::snapshots::{Frozen, Snapshots, Written};
 use crate::cpu::Bell;
 use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind};
+use crate::limits::SEGMENT_BYTES_MAX;
 use crate::log::{
     Backing, EntrySequence, LogEnd, LogError, LogFiles, LogReader, LogSegment, LogWriter,
     SegmentName, WriterStart, make_ready,
 };
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{Durability, OutputProgress, Snapshot, StateDirectory, StateError};
+use crate::state::{
+    Durability, OutputProgress, Snapshot, SnapshotPlace, StateDirectory, StateError,
+};
 use crate::time::{MonotonicNanos, Watermark};
 use crossbeam::channel::Sender;
 use std::collections::VecDeque;
@@ -81,6 +84,8 @@ pub struct Journal {
     /// Segments that were made for the writer before it begins.
     ready: VecDeque<(SegmentName, LogSegment)>,
     snapshots: Snapshots,
+    /// Entries before this one are needed no more, and some of their segments are still there.
+    release_before: Option<EntrySequence>,
     /// Where a loss of power is to be survived.
     commits: Option<Commits>,
     /// The entry after the last one that results follow from.
@@ -167,6 +172,7 @@ impl Journal {
             writer: None,
             ready,
             snapshots,
+            release_before: None,
             commits,
             written: next,
             marked: next,
@@ -348,41 +354,75 @@ impl Journal {
         self.writer.is_some() && self.snapshots.is_due()
     }
 
-    /// Begins a snapshot, of the place that the log has come to. `save` writes what the shard
-    /// holds, by when so much had come out.
+    /// Begins a snapshot, of the place that the log has come to. `freeze` freezes what the shard
+    /// holds, by when so much had come out, and writes what is small of it.
     pub(super) fn begin_snapshot(
         &mut self,
         taken: OutputCounts,
-        save: impl FnOnce(&mut WordsWriter),
+        freeze: impl FnOnce(&mut WordsWriter),
     ) -> Result<(), ShardError> {
         let shard = self.shard();
         let Some(writer) = &self.writer else { return Ok(()) };
+        let (next, epoch) = (writer.next(), self.parts.start.epoch);
+        let begun = self.parts.directory.begin_snapshot(SnapshotPlace { shard, next, epoch });
+        let begun = begun.map_err(|error| ShardError::State { shard, error })?;
         let mut out = WordsWriter::default();
         self.parts.heard.iter().for_each(|heard| heard.save(&mut out));
-        save(&mut out);
-        let (next, epoch) = (writer.next(), self.parts.start.epoch);
-        let snapshot = Snapshot { shard, next, epoch, words: out.into_words() };
-        let begun = self.parts.directory.begin_snapshot(snapshot);
-        let begun = begun.map_err(|error| ShardError::State { shard, error })?;
-        self.snapshots.begin(begun, next, taken);
+        freeze(&mut out);
+        self.snapshots.begin(begun, out, (next, taken));
         Ok(())
     }
 
-    /// Goes on with a snapshot, if one is at hand. Segments before one that is in force now are
-    /// removed.
-    pub(super) fn step_snapshot(&mut self, confirmed: OutputCounts) -> Result<Written, ShardError> {
+    /// Goes on with a snapshot, if one is at hand, of what was frozen for it. Segments before one
+    /// that is in force now are removed.
+    pub(super) fn step_snapshot(
+        &mut self,
+        frozen: &mut impl Frozen,
+        confirmed: OutputCounts,
+    ) -> Result<Written, ShardError> {
         let shard = self.shard();
-        let written = self.snapshots.step(confirmed, self.commits.as_mut())?;
-        if let (Written::InForce(next), Some(writer)) = (written, &mut self.writer) {
+        if self.release_before.is_some() {
+            self.release_some()?;
+            return Ok(Written::Some);
+        }
+        let written = self.snapshots.step(frozen, confirmed, self.commits.as_mut())?;
+        if let (Written::InForce(next), Some(writer)) = (written, &self.writer) {
             let JournalParts { directory, shards, .. } = &self.parts;
-            let failed = |error| ShardError::State { shard, error };
             let segments: Vec<_> = writer.segments().collect();
-            let first = directory.first_kept((shard, next), &segments, *shards).map_err(failed)?;
-            let released = writer.release_before(first);
-            released.map_err(|error| ShardError::Log { shard, error })?;
-            directory.forget_before(shard, first).map_err(failed)?;
+            let first = directory.first_kept((shard, next), &segments, *shards);
+            let first = first.map_err(|error| ShardError::State { shard, error })?;
+            self.release_before = Some(first);
+            self.release_some()?;
         }
         Ok(written)
+    }
+
+    /// Removes segments that are needed no more: one of full length, or several smaller ones, since
+    /// giving their space back takes a while.
+    fn release_some(&mut self) -> Result<(), ShardError> {
+        let shard = self.shard();
+        let (Some(first), Some(writer)) = (self.release_before, &mut self.writer) else {
+            return Ok(());
+        };
+        let JournalParts { directory, files, .. } = &self.parts;
+        let segments: Vec<_> = writer.segments().collect();
+        let mut unneeded = segments.windows(2).filter(|pair| pair[1].1 <= first).peekable();
+        let (mut until, mut bytes) = (EntrySequence::default(), 0);
+        while bytes < SEGMENT_BYTES_MAX as u64
+            && let Some(pair) = unneeded.next()
+        {
+            // One that can not be looked at is as good as small: removing it says what is wrong.
+            bytes += std::fs::metadata(files.path_of(pair[0].0)).map_or(0, |found| found.len());
+            until = pair[1].1;
+        }
+        let released = writer.release_before(until);
+        released.map_err(|error| ShardError::Log { shard, error })?;
+        if unneeded.peek().is_none() {
+            let forgotten = directory.forget_before(shard, first);
+            forgotten.map_err(|error| ShardError::State { shard, error })?;
+            self.release_before = None;
+        }
+        Ok(())
     }
 
     /// Whether results are held until what they follow from is durable.

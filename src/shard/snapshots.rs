@@ -1,14 +1,15 @@
 //! When a shard's state is written down as a whole, so that the log before can go: after so many
-//! bytes of log, a piece in each step, and in force once all that had come out by then is
-//! confirmed. Until then what came out may have to come out again, and the state before is needed.
+//! bytes of log it is frozen, then a piece of it is written in each step, and the snapshot comes in
+//! force once all that had come out when it was frozen is confirmed. Until then what came out may
+//! have to come out again, and the state before is needed.
 
 use super::ShardError;
 use super::commit::Commits;
-use crate::limits::SNAPSHOT_STEP_BYTES;
+use crate::limits::{SNAPSHOT_COPIES_MAX, SNAPSHOT_SHRINK_BYTES, SNAPSHOT_STEP_BYTES};
 use crate::log::EntrySequence;
-use crate::record::ShardIndex;
+use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::SnapshotWriter;
+use crate::state::{Replaced, SnapshotWriter, StateError};
 
 /// The snapshots of one shard.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Snapshots {
     writing: Option<Writing>,
     /// Where in the log the one is that is being put in force.
     switching: Option<EntrySequence>,
+    /// The one before, whose space is being given back.
+    replaced: Option<Replaced>,
     shard: ShardIndex,
 }
 
@@ -32,6 +35,35 @@ struct Writing {
     /// What had come out when it was begun.
     taken: OutputCounts,
     whole: bool,
+    /// Words on their way into the file.
+    piece: WordsWriter,
+}
+
+/// What is frozen, and is written down piece by piece.
+pub(super) trait Frozen {
+    /// Whether there is still something to write; that is not so either where it was abandoned.
+    fn is_frozen(&self) -> bool;
+    /// Bytes of what was copied because it was to change, and is not written yet.
+    fn copied_bytes(&self) -> usize;
+    /// Writes about so many bytes more; says whether that was all.
+    fn save_some(&mut self, out: &mut WordsWriter, bytes: usize) -> bool;
+}
+
+impl Writing {
+    /// Writes a step's worth; says whether there is anything to go on with.
+    fn write(&mut self, frozen: &mut impl Frozen) -> Result<bool, StateError> {
+        if !frozen.is_frozen() {
+            return Ok(false);
+        }
+        let beyond = frozen.copied_bytes().saturating_sub(SNAPSHOT_COPIES_MAX);
+        self.whole = frozen.save_some(&mut self.piece, SNAPSHOT_STEP_BYTES.max(beyond));
+        self.writer.append(self.piece.written())?;
+        self.piece.clear();
+        if self.whole {
+            self.writer.finish()?;
+        }
+        Ok(true)
+    }
 }
 
 /// What a step of a snapshot came to.
@@ -48,7 +80,7 @@ pub(super) enum Written {
 impl Snapshots {
     /// Snapshots after so many bytes of log, of which so many were logged before this run.
     pub(super) fn new(shard: ShardIndex, (every, logged, last): (u64, u64, u64)) -> Self {
-        Self { every, logged, last, writing: None, switching: None, shard }
+        Self { every, logged, last, writing: None, switching: None, replaced: None, shard }
     }
 
     pub(super) fn note_logged(&mut self, bytes: usize) {
@@ -62,24 +94,33 @@ impl Snapshots {
             && self.logged >= self.every.max(self.last.saturating_mul(2))
     }
 
-    /// Begins with one.
+    /// Begins with one, of a shard that was just frozen and by when so much had come out; `piece`
+    /// is what it begins with.
     pub(super) fn begin(
         &mut self,
         writer: SnapshotWriter,
-        next: EntrySequence,
-        taken: OutputCounts,
+        piece: WordsWriter,
+        (next, taken): (EntrySequence, OutputCounts),
     ) {
-        (self.logged, self.last) = (0, writer.bytes());
-        self.writing = Some(Writing { writer, next, taken, whole: false });
+        self.logged = 0;
+        self.writing = Some(Writing { writer, next, taken, whole: false, piece });
     }
 
     /// Goes on with the one at hand. Where a loss of power is to be survived, it comes in force
     /// only when the log is durable up to it, and by the hand of those who sync.
     pub(super) fn step(
         &mut self,
+        frozen: &mut impl Frozen,
         confirmed: OutputCounts,
         commits: Option<&mut Commits>,
     ) -> Result<Written, ShardError> {
+        if let Some(replaced) = &mut self.replaced {
+            // It has no name: whatever comes of it, the system gives the space back in the end.
+            if !replaced.shrink(SNAPSHOT_SHRINK_BYTES).unwrap_or(false) {
+                self.replaced = None;
+            }
+            return Ok(Written::Some);
+        }
         if let (Some(next), Some(commits)) = (self.switching, &commits) {
             if !commits.snapshots_are_in_force() {
                 return Ok(Written::Nothing);
@@ -90,7 +131,11 @@ impl Snapshots {
         let Some(writing) = &mut self.writing else { return Ok(Written::Nothing) };
         let failed = |error| ShardError::State { shard: self.shard, error };
         if !writing.whole {
-            writing.whole = writing.writer.write(SNAPSHOT_STEP_BYTES).map_err(failed)?;
+            if !writing.write(frozen).map_err(failed)? {
+                self.writing = None;
+                return Ok(Written::Nothing);
+            }
+            self.last = writing.writer.bytes();
             return Ok(Written::Some);
         }
         let covered = commits.as_ref().map(|commits| commits.covered()).transpose()?;
@@ -102,7 +147,7 @@ impl Snapshots {
         };
         match commits {
             None => {
-                writer.switch().map_err(failed)?;
+                self.replaced = writer.switch().map_err(failed)?;
                 Ok(Written::InForce(next))
             }
             Some(commits) => {

@@ -4,7 +4,7 @@ use super::commit::CommitRequest;
 use super::heard::Heard;
 use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
-use super::snapshots::Written;
+use super::snapshots::{Frozen, Written};
 use crate::aggregate::Aggregate;
 use crate::cpu::Bell;
 use crate::exchange::{Inbox, WatermarkMerge};
@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::log::LogError;
 use crate::metrics::{LatencyWriter, ShardMeter};
-use crate::record::{NotSaved, Schema, ShardIndex, WordsReader, WordsWriter};
+use crate::record::{KeyKind, NotSaved, Schema, ShardIndex, WordsReader, WordsWriter};
 use crate::ring::LocalRing;
 use crate::sink::{OutputCounts, ResultSink, Session};
 use crate::state::StateError;
@@ -216,7 +216,8 @@ where
             true => 0,
             false => self.parts.inbox.lanes(),
         };
-        let mut worked = false;
+        // Before more is taken, so that no step adds to what was copied without writing some of it.
+        let mut worked = self.snapshot()?;
         for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
             for _ in 0..FRAMES_PER_LANE_STEP {
                 if !self.take_frame(lane, locals)? {
@@ -240,7 +241,6 @@ where
             self.parts.latency.publish_last();
             return Ok(Progress::Worked);
         }
-        worked |= self.snapshot()?;
         if !worked {
             self.parts.latency.publish(clock.now());
             self.look_for_lost_sources()?;
@@ -305,10 +305,10 @@ where
         let Self { parts, journal: Some(journal), .. } = self else { return Ok(false) };
         if journal.is_snapshot_due() {
             let taken = parts.sink.taken();
-            journal.begin_snapshot(taken, |out| parts.save(out))?;
+            journal.begin_snapshot(taken, |out| parts.freeze(out))?;
             return Ok(true);
         }
-        let written = journal.step_snapshot(parts.sink.confirmed())?;
+        let written = journal.step_snapshot(&mut parts.store, parts.sink.confirmed())?;
         if let Written::InForce(_) = written {
             parts.meter.snapshots.add(1);
         }
@@ -467,9 +467,23 @@ impl<S: Schema, A: Aggregate<S::Row>, R> ShardParts<S, A, R> {
     }
 }
 
+impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Frozen for WindowStore<K, A, Row> {
+    fn is_frozen(&self) -> bool {
+        self.is_frozen()
+    }
+
+    fn copied_bytes(&self) -> usize {
+        self.copied_bytes()
+    }
+
+    fn save_some(&mut self, out: &mut WordsWriter, bytes: usize) -> bool {
+        self.save_some(out, bytes)
+    }
+}
+
 impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
-    /// Writes down all that the shard holds and has counted.
-    fn save(&self, out: &mut WordsWriter) {
+    /// Begins to write down all that the shard holds and has counted.
+    fn freeze(&mut self, out: &mut WordsWriter) {
         let OutputCounts { results, late } = self.sink.taken();
         let meter = &self.meter;
         let counts = [&meter.received, &meter.counted, &meter.late, &meter.partly_late];
@@ -478,7 +492,7 @@ impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
         counts.iter().for_each(|count| out.word(count.get()));
         self.inbox.received().for_each(|received| out.word(received));
         self.merge.save(out);
-        self.store.save(out);
+        self.store.freeze(out);
     }
 
     /// Brings a new shard to what was written down, behind what was heard of its sources.

@@ -5,7 +5,7 @@ use super::history::{Base, Extent, KeptName, first_kept};
 use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
 use super::settings::{Durability, Keep, State};
-use super::snapshot::{self, Snapshot, SnapshotWriter};
+use super::snapshot::{self, Snapshot, SnapshotPlace, SnapshotWriter};
 use crate::fault;
 use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
 use crate::log::{EntrySequence, LogIdentity, SegmentName};
@@ -187,10 +187,10 @@ impl StateDirectory {
     ///
     /// # Errors
     /// When the system says no.
-    pub fn begin_snapshot(&self, snapshot: Snapshot) -> Result<SnapshotWriter, StateError> {
-        let kept = KeptName { shard: snapshot.shard, next: snapshot.next };
+    pub fn begin_snapshot(&self, place: SnapshotPlace) -> Result<SnapshotWriter, StateError> {
+        let kept = KeptName { shard: place.shard, next: place.next };
         let kept = (self.keep != Keep::Nothing).then(|| self.folder.join(kept.file_name()));
-        SnapshotWriter::begin(&self.folder, self.identity, (snapshot, kept))
+        SnapshotWriter::begin(&self.folder, self.identity, (place, kept))
     }
 
     /// The snapshots of a shard that are kept, oldest first: each by the first entry that it does

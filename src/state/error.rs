@@ -18,17 +18,17 @@ pub enum StateError {
         /// The other process, as far as it says.
         pid: String,
     },
-    /// It was written by a later version.
+    /// It was written by another version.
     #[error(
-        "{path}: a state directory of format {found}; this program knows format {known}: use the \
-         program that wrote it, or a later one"
+        "{path}: of format {found}; this program knows format {known}: go on with the program that \
+         wrote it, or begin anew with another state directory"
     )]
     Version {
-        /// The manifest.
+        /// The manifest, or a snapshot.
         path: String,
         /// Its format.
         found: String,
-        /// The last format that this program knows.
+        /// The format that this program knows.
         known: u32,
     },
     /// The folder holds other things.

@@ -166,7 +166,7 @@ mod tests {
     fn a_later_format_is_refused_as_such() {
         let text = manifest(&[]).render().replacen("\t1\n", "\t2\n", 1);
         let error = Manifest::parse("m", &text).unwrap_err().to_string();
-        assert!(error.contains("m: a state directory of format 2"), "{error}");
+        assert!(error.contains("m: of format 2; this program knows format 1"), "{error}");
     }
 
     proptest! {

@@ -25,4 +25,4 @@ pub use directory::StateDirectory;
 pub use error::StateError;
 pub use progress::OutputProgress;
 pub use settings::{Durability, Keep, State};
-pub use snapshot::{Snapshot, SnapshotWriter};
+pub use snapshot::{Replaced, Snapshot, SnapshotPlace, SnapshotWriter};

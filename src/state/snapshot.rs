@@ -3,17 +3,17 @@
 //! ```text
 //!  s003.snapshot:    | header | words of the shard ... |
 //! ```
-//! The file is written beside the one before it, a piece at a time, its header last; then it takes
-//! that one's place as a whole.
+//! The file is written beside the one before it, piece by piece as the words come, its header last:
+//! only then it is known how many there are. Then it takes that one's place as a whole.
 
 use super::StateError;
 use crate::fault;
 use crate::log::{EntrySequence, LogIdentity};
 use crate::record::ShardIndex;
 use bytemuck::{Pod, Zeroable};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a shard held, and where in its log that was.
@@ -30,7 +30,7 @@ pub struct Snapshot {
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"TWHEELSN");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The start of a snapshot's file. Its layout is part of the format.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -61,18 +61,29 @@ pub(super) fn path_of(folder: &Path, shard: ShardIndex) -> PathBuf {
     folder.join(format!("s{:03}.snapshot", shard.0))
 }
 
+/// Which snapshot it is: all but the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotPlace {
+    /// Which shard's.
+    pub shard: ShardIndex,
+    /// The first entry that it does not know of.
+    pub next: EntrySequence,
+    /// The number of the run that writes it.
+    pub epoch: u64,
+}
+
 /// A snapshot on its way into its file.
 #[derive(Debug)]
 pub struct SnapshotWriter {
-    snapshot: Snapshot,
+    place: SnapshotPlace,
     identity: LogIdentity,
     path: PathBuf,
     new: PathBuf,
     /// The name that it has beside the other one, where history is kept.
     kept: Option<PathBuf>,
     file: File,
-    /// Bytes of the words that are written, and the checksum of these.
-    written: usize,
+    /// Words that are written, and their checksum.
+    words: u64,
     crc: u32,
 }
 
@@ -80,9 +91,9 @@ impl SnapshotWriter {
     pub(super) fn begin(
         folder: &Path,
         identity: LogIdentity,
-        (snapshot, kept): (Snapshot, Option<PathBuf>),
+        (place, kept): (SnapshotPlace, Option<PathBuf>),
     ) -> Result<Self, StateError> {
-        let path = path_of(folder, snapshot.shard);
+        let path = path_of(folder, place.shard);
         let new = path.with_extension("snapshot.new");
         let begun = fault::point("snapshot.begin").and_then(|()| File::create(&new));
         let file = begun.and_then(|mut file| {
@@ -90,68 +101,71 @@ impl SnapshotWriter {
             Ok(file)
         });
         let file = file.map_err(StateError::io(new.display().to_string(), "write a snapshot"))?;
-        Ok(Self { snapshot, identity, path, new, kept, file, written: 0, crc: 0 })
+        Ok(Self { place, identity, path, new, kept, file, words: 0, crc: 0 })
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
         StateError::io(self.new.display().to_string(), action)
     }
 
-    /// Bytes of the file.
+    /// Bytes of the file, as far as it is written.
     pub fn bytes(&self) -> u64 {
-        (HEADER_BYTES + self.snapshot.words.len() * 8) as u64
+        HEADER_BYTES as u64 + self.words * 8
     }
 
-    /// Writes so many bytes more; says whether that was all.
+    /// Writes the words that come next.
     ///
     /// # Errors
     /// When the system says no. The snapshot before this one is good still.
-    pub fn write(&mut self, bytes: usize) -> Result<bool, StateError> {
-        let all: &[u8] = bytemuck::cast_slice(&self.snapshot.words);
-        let rest = &all[self.written..];
-        let piece = &rest[..bytes.min(rest.len())];
-        self.crc = crc32c::crc32c_append(self.crc, piece);
-        let written = fault::point("snapshot.piece").and_then(|()| self.file.write_all(piece));
-        written.map_err(self.failed("write a snapshot"))?;
-        self.written += piece.len();
-        if self.written < all.len() {
-            return Ok(false);
-        }
+    pub fn append(&mut self, words: &[u64]) -> Result<(), StateError> {
+        let bytes: &[u8] = bytemuck::cast_slice(words);
+        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.words += words.len() as u64;
+        let written = fault::point("snapshot.piece").and_then(|()| self.file.write_all(bytes));
+        written.map_err(self.failed("write a snapshot"))
+    }
+
+    /// All words are written: says so in the file.
+    ///
+    /// # Errors
+    /// When the system says no. The snapshot before this one is good still.
+    pub fn finish(&mut self) -> Result<(), StateError> {
         let mut header = Header {
             magic: MAGIC,
             version: VERSION,
-            shard: self.snapshot.shard.0,
+            shard: self.place.shard.0,
             reserved: 0,
             identity: self.identity.0,
-            next: self.snapshot.next.0,
-            epoch: self.snapshot.epoch,
-            words: self.snapshot.words.len() as u64,
+            next: self.place.next.0,
+            epoch: self.place.epoch,
+            words: self.words,
             words_crc: self.crc,
             crc: 0,
         };
         header.crc = header.checksum();
         fault::point("snapshot.header")
             .and_then(|()| self.file.write_all_at(bytemuck::bytes_of(&header), 0))
-            .map_err(self.failed("write a snapshot's header"))?;
-        Ok(true)
+            .map_err(self.failed("write a snapshot's header"))
     }
 
-    /// The same, and no loss of power takes it back once this has returned.
+    /// Puts the snapshot in the place of the one before, and no loss of power takes it back once
+    /// this has returned. It must have been finished.
     ///
     /// # Errors
     /// When the system says no.
     pub fn switch_durably(self) -> Result<(), StateError> {
         self.file.sync_all().map_err(self.failed("sync"))?;
         let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
-        self.switch()?;
+        drop(self.switch()?);
         super::directory::sync_folder(&folder)
     }
 
-    /// Puts the snapshot in the place of the one before. All of it must have been written.
+    /// Puts the snapshot in the place of the one before, which is left without a name, if there was
+    /// one. It must have been finished.
     ///
     /// # Errors
     /// When the system says no. The snapshot before this one is good still.
-    pub fn switch(self) -> Result<(), StateError> {
+    pub fn switch(self) -> Result<Option<Replaced>, StateError> {
         if let Some(kept) = &self.kept {
             // A run that was killed before the other name was given may have left one.
             match fs::remove_file(kept) {
@@ -162,10 +176,39 @@ impl SnapshotWriter {
             }
             fs::hard_link(&self.new, kept).map_err(self.failed("give another name to"))?;
         }
+        // Where it can not be opened, its space is given back at once.
+        let before = OpenOptions::new().write(true).open(&self.path).ok();
         fault::point("snapshot.switch")
             .and_then(|()| fs::rename(&self.new, &self.path))
             .and_then(|()| fault::point("snapshot.switched"))
-            .map_err(self.failed("rename"))
+            .map_err(self.failed("rename"))?;
+        Ok(before.and_then(Replaced::new))
+    }
+}
+
+/// A snapshot that has no name any more. Its space is given back piece by piece: all of it at once
+/// takes the longer, the larger it is.
+#[derive(Debug)]
+pub struct Replaced {
+    file: File,
+    bytes: u64,
+}
+
+impl Replaced {
+    /// `None` where the file still has a name: it is kept for history.
+    fn new(file: File) -> Option<Self> {
+        let found = file.metadata().ok().filter(|found| found.nlink() == 0)?;
+        Some(Self { file, bytes: found.len() })
+    }
+
+    /// Gives so many bytes more back; says whether any are left.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn shrink(&mut self, bytes: u64) -> io::Result<bool> {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.file.set_len(self.bytes)?;
+        Ok(self.bytes > 0)
     }
 }
 
@@ -225,6 +268,11 @@ mod tests {
         Snapshot { shard, next, epoch: 2, words: (0..100).collect() }
     }
 
+    fn begin(folder: &Path, Snapshot { shard, next, epoch, .. }: &Snapshot) -> SnapshotWriter {
+        let place = SnapshotPlace { shard: *shard, next: *next, epoch: *epoch };
+        SnapshotWriter::begin(folder, IDENTITY, (place, None)).unwrap()
+    }
+
     #[test]
     fn a_snapshot_takes_the_place_of_the_one_before_only_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
@@ -233,25 +281,47 @@ mod tests {
         assert_eq!(read(), None);
         for next in [5, 9] {
             let before = read();
-            let mut writer =
-                SnapshotWriter::begin(folder, IDENTITY, (snapshot(next), None)).unwrap();
-            let mut pieces = 1;
-            while !writer.write(64).unwrap() {
-                pieces += 1;
+            let snapshot = snapshot(next);
+            let mut writer = begin(folder, &snapshot);
+            for piece in snapshot.words.chunks(7) {
+                writer.append(piece).unwrap();
                 assert_eq!(read(), before);
             }
-            assert_eq!(pieces, 13, "800 bytes");
-            writer.switch().unwrap();
-            assert_eq!(read(), Some(snapshot(next)));
+            writer.finish().unwrap();
+            assert_eq!(read(), before);
+            let mut replaced = writer.switch().unwrap();
+            assert_eq!(read(), Some(snapshot));
+            assert_eq!(replaced.is_some(), before.is_some());
+            if let Some(replaced) = &mut replaced {
+                assert!(replaced.shrink(500).unwrap() && !replaced.shrink(500).unwrap());
+            }
         }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_kept_stays_whole_when_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for next in [5, 9] {
+            let Snapshot { shard, next, epoch, words } = snapshot(next);
+            let place = SnapshotPlace { shard, next, epoch };
+            let kept = Some(folder.join(format!("kept-{}", next.0)));
+            let mut writer = SnapshotWriter::begin(folder, IDENTITY, (place, kept)).unwrap();
+            writer.append(&words).unwrap();
+            writer.finish().unwrap();
+            assert!(writer.switch().unwrap().is_none());
+        }
+        let kept = read(&folder.join("kept-5"), ShardIndex(3), IDENTITY);
+        assert_eq!(kept.unwrap(), Some(snapshot(5)));
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut writer = SnapshotWriter::begin(folder, IDENTITY, (snapshot(1), None)).unwrap();
-        assert!(writer.write(usize::MAX).unwrap());
+        let mut writer = begin(folder, &snapshot(1));
+        writer.append(&snapshot(1).words).unwrap();
+        writer.finish().unwrap();
         writer.switch().unwrap();
         let path = path_of(folder, ShardIndex(3));
         let mut bytes = fs::read(&path).unwrap();
@@ -273,5 +343,17 @@ mod tests {
         }
         fs::write(&path, &bytes).unwrap();
         assert!(read(&path, ShardIndex(3), LogIdentity(8)).is_err());
+    }
+    #[test]
+    fn a_snapshot_of_another_version_is_refused_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut header = Header { magic: MAGIC, version: 1, ..Header::zeroed() };
+        header.crc = header.checksum();
+        let path = path_of(folder.path(), ShardIndex(0));
+        fs::write(&path, bytemuck::bytes_of(&header)).unwrap();
+        let error = read(&path, ShardIndex(0), IDENTITY).unwrap_err().to_string();
+        let expected = "s000.snapshot: of format 1; this program knows format 2: go on with the \
+                        program that wrote it, or begin anew with another state directory";
+        assert!(error.ends_with(expected), "{error}");
     }
 }

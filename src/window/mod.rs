@@ -17,7 +17,9 @@
 
 mod cache;
 mod cells;
+mod chunk;
 mod combiner;
+mod copies;
 mod key_watch;
 mod pane;
 mod slices;

@@ -1,9 +1,15 @@
 //! A pane: the partials of one slice by key, in the order in which keys were first touched.
 
+mod saved;
+
+use super::copies::Copies;
 use super::slices::Content;
 use super::table::Index;
-use crate::record::{KeyKind, NotSaved, TableHasher, WordsReader, WordsWriter};
+use crate::record::KeyKind;
 use bytemuck::Pod;
+use saved::Frozen;
+
+pub(super) use saved::PaneRestorer;
 
 /// One key's partial. The partial stands first, so that it is aligned whatever the key is.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +24,9 @@ pub(super) struct Pane<K: KeyKind, P> {
     index: Index,
     pub(super) entries: Vec<Entry<P, K::Stored>>,
     heap: K::Heap,
+    /// Entries before this one may be part of a snapshot that lacks them still. Zero where none is.
+    unsaved_until: usize,
+    frozen: Frozen,
 }
 
 /// Bytes of a pane from which on its memory is asked for ahead of use.
@@ -25,7 +34,13 @@ const PREFETCH_BYTES: usize = 16 << 10;
 
 impl<K: KeyKind, P> Default for Pane<K, P> {
     fn default() -> Self {
-        Self { index: Index::new(), entries: Vec::new(), heap: K::Heap::default() }
+        Self {
+            index: Index::new(),
+            entries: Vec::new(),
+            heap: K::Heap::default(),
+            unsaved_until: 0,
+            frozen: Frozen::default(),
+        }
     }
 }
 
@@ -36,6 +51,7 @@ impl<K: KeyKind, P> Content for Pane<K, P> {
         self.entries.clear();
         self.entries.shrink_to((used * 8).max(16));
         K::clear(&mut self.heap);
+        (self.unsaved_until, self.frozen) = (0, Frozen::default());
     }
 
     fn bytes(&self) -> usize {
@@ -57,21 +73,6 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
         self.index.prefetch(hash);
     }
 
-    /// The partial of a key, `identity` when the key is new; says whether it was.
-    #[inline(always)]
-    pub(super) fn entry(&mut self, hash: u64, key: K::Ref<'_>, identity: P) -> (&mut P, bool) {
-        let (entries, heap) = (&self.entries, &self.heap);
-        let found = self.index.find(hash, |slot| K::matches(heap, &entries[slot].key, key));
-        if let Some(slot) = found {
-            return (&mut self.entries[slot].partial, false);
-        }
-        let slot = self.entries.len();
-        self.index.insert(hash, slot);
-        let key = K::store(&mut self.heap, key);
-        self.entries.push(Entry { partial: identity, key });
-        (&mut self.entries[slot].partial, true)
-    }
-
     /// Bytes of keys of no fixed width.
     pub(super) fn key_bytes(&self) -> usize {
         K::heap_bytes(&self.heap)
@@ -85,34 +86,28 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
 }
 
 impl<K: KeyKind, P: Pod> Pane<K, P> {
-    /// Writes down all that it holds.
-    pub(super) fn save(&self, out: &mut WordsWriter) {
-        let mut tail = Vec::new();
-        out.word(self.entries.len() as u64);
-        for entry in &self.entries {
-            out.pod(&entry.partial);
-            out.key::<K>(self.key(entry), &mut tail);
+    /// The partial of a key, `identity` when the key is new; says whether it was. Where a snapshot
+    /// is on its way (`FROZEN`), what it lacks of the entry goes to `copies` first.
+    #[inline(always)]
+    pub(super) fn entry<const FROZEN: bool>(
+        &mut self,
+        (hash, key): (u64, K::Ref<'_>),
+        identity: P,
+        copies: &mut Copies,
+    ) -> (&mut P, bool) {
+        let (entries, heap) = (&self.entries, &self.heap);
+        let found = self.index.find(hash, |slot| K::matches(heap, &entries[slot].key, key));
+        if let Some(slot) = found {
+            if FROZEN && slot < self.unsaved_until {
+                self.save_before_change(slot, copies);
+            }
+            return (&mut self.entries[slot].partial, false);
         }
-        out.bytes(&tail);
-    }
-
-    /// Brings back what was written down, in the same order.
-    pub(super) fn restore(
-        from: &mut WordsReader<'_>,
-        hasher: &TableHasher,
-    ) -> Result<Self, NotSaved> {
-        let partial_words = size_of::<P>().div_ceil(8);
-        let stride = partial_words + K::words();
-        let count = from.count(stride)?;
-        let rows = from.take(count * stride)?;
-        let tail = from.bytes()?;
-        let mut pane = Self::default();
-        for nth in 0..count {
-            let (partial, key) = rows[nth * stride..][..stride].split_at(partial_words);
-            let key = K::read(key, tail);
-            pane.entry(K::table_hash(hasher, key), key, WordsReader::new(partial).pod()?);
-        }
-        Ok(pane)
+        let slot = self.entries.len();
+        self.index.insert(hash, slot);
+        let key = K::store(&mut self.heap, key);
+        self.entries.push(Entry { partial: identity, key });
+        (&mut self.entries[slot].partial, true)
     }
 }
 

@@ -104,7 +104,7 @@ impl<T: Content> Slices<T> {
         self.open.range(range).next().map(|(slice, _)| *slice)
     }
 
-    /// Takes a slice out of the open ones. Its pane is to be given back by [`Self::recycle`].
+    /// Takes a slice out of the open ones. Its pane stays as it is until [`Self::recycle`].
     pub(super) fn close(&mut self, slice: SliceIndex) -> Option<u32> {
         let pane = self.open.remove(&slice)?;
         self.cache.forget(self.spec.slice_start(slice)..self.spec.slice_end(slice));
@@ -120,9 +120,9 @@ impl<T: Content> Slices<T> {
         self.spare.push(pane);
     }
 
-    /// The open slices in the order of time.
-    pub(super) fn by_time(&self) -> impl ExactSizeIterator<Item = (SliceIndex, &T)> {
-        self.open.iter().map(|(slice, pane)| (*slice, self.pane(*pane)))
+    /// The open slices in the order of time, each with the number of its pane.
+    pub(super) fn by_time(&self) -> impl Iterator<Item = (SliceIndex, u32)> {
+        self.open.iter().map(|(slice, pane)| (*slice, *pane))
     }
 
     /// What the open slices hold.

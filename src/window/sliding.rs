@@ -23,6 +23,8 @@ use crate::aggregate::Aggregate;
 use crate::record::{KeyKind, TableHasher};
 use std::collections::VecDeque;
 
+pub(super) use saved::{SlidingCursor, SlidingRestorer};
+
 /// One key alive in the window.
 #[derive(Clone, Copy, Debug)]
 struct Slot<P, K> {

@@ -13,6 +13,7 @@ use crate::frame::Frame;
 use crate::limits::{KEY_BYTES_MAX, LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
 use crate::record::{KeyKind, Moment, Schema, TableHasher};
 use crate::time::{Span, Watermark};
+use saved::Freeze;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
@@ -238,6 +239,8 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     on_time_until: i64,
     phase: Phase,
     windows_fired: u64,
+    /// A snapshot that is on its way out, if there is one.
+    freeze: Freeze,
     row: PhantomData<fn(&Row)>,
 }
 
@@ -271,6 +274,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             on_time_until: i64::MIN,
             phase: Phase::Quiet,
             windows_fired: 0,
+            freeze: Freeze::default(),
             row: PhantomData,
         }
     }
@@ -295,8 +299,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let judged = Judged { schema, frame, thresholds, watermark };
         let mut added = Added::default();
         let stride = schema.stride_words();
+        // Rows pay nothing for snapshots while there is none.
+        let is_frozen = self.is_frozen();
         for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
-            self.add_block(&judged, block * BLOCK_ROWS, words, &mut added, late)?;
+            let first = block * BLOCK_ROWS;
+            match is_frozen {
+                false => self.add_block::<S, false>(&judged, first, words, &mut added, late)?,
+                true => self.add_frozen(&judged, first, words, &mut added, late)?,
+            }
         }
         self.check_keys()?;
         Ok(added)
@@ -330,8 +340,21 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.entries + self.sliding.entries()
     }
 
+    /// The same while a snapshot is on its way.
+    #[cold]
+    fn add_frozen<S: Schema<Row = Row, Key = K>>(
+        &mut self,
+        judged: &Judged<'_, S>,
+        first: usize,
+        words: &[u64],
+        added: &mut Added,
+        late: &mut impl FnMut(LateRow<'_, Row>),
+    ) -> Result<(), StoreError> {
+        self.add_block::<S, true>(judged, first, words, added, late)
+    }
+
     #[inline(always)]
-    fn add_block<S: Schema<Row = Row, Key = K>>(
+    fn add_block<S: Schema<Row = Row, Key = K>, const FROZEN: bool>(
         &mut self,
         judged: &Judged<'_, S>,
         first: usize,
@@ -374,7 +397,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             let moment = Moment { time: schema.event_time(row), sequence };
             let key = schema.key(row, heap);
             let pane = self.slices.pane_mut(pane);
-            let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
+            let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
+            let (partial, new) = pane.entry::<FROZEN>((hash, key), identity, copies);
             self.aggregate.fold(partial, moment, row);
             self.entries += usize::from(new);
             added.counted += 1;
@@ -417,7 +441,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 let row = SlicePartial::<K, A::Partial>::read(row, frame.heap());
                 let identity = self.aggregate.identity();
                 let pane = self.slices.pane_mut(pane);
-                let (partial, new) = pane.entry(hash, row.key, identity);
+                let copies = &mut self.freeze.copies;
+                let (partial, new) = pane.entry::<true>((hash, row.key), identity, copies);
                 self.aggregate.combine(partial, row.partial);
                 self.entries += usize::from(new);
                 added.counted += row.records;
@@ -453,12 +478,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let slice = self.spec.slice_of(time.as_nanos());
         if thresholds.closed <= self.fired {
             let partial = self.aggregate.lift(moment, row);
+            self.save_sliding();
             self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
             self.entries_left += 1;
             return Ok(());
         }
         let pane = self.held.entry((thresholds.closed, slice)).or_default();
-        let (partial, new) = pane.entry(hash, key, self.aggregate.identity());
+        let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
+        let (partial, new) = pane.entry::<true>((hash, key), identity, copies);
         self.aggregate.fold(partial, moment, row);
         self.entries += usize::from(new);
         Ok(())
@@ -494,13 +521,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         }
     }
 
-    /// Forgets all that it holds: nothing further comes of it. Says how much that was: keys, each
-    /// counted once for every slice that holds it.
+    /// Forgets all that it holds: nothing further comes of it, nor of a snapshot that is not all
+    /// written. Says how much that was: keys, each counted once for every slice that holds it.
     pub fn abandon(&mut self) -> usize {
         let left = self.live_keys();
         self.slices = Slices::new(self.spec, self.limits.open_slices_max);
         self.sliding = Sliding::new();
         self.held.clear();
+        self.thaw();
         self.forget(self.entries);
         self.phase = Phase::Quiet;
         left
@@ -593,6 +621,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if self.spec.is_tumbling() {
             return;
         }
+        self.save_sliding();
         self.sliding.evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
         let end = self.spec.slice_after(window);
         while let Some(slice) = self.slices.first().filter(|slice| *slice < end) {
@@ -604,9 +633,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.sliding.settle(&self.aggregate);
     }
 
-    fn recycle(&mut self, pane: u32) {
-        self.forget(self.slices.pane(pane).entries.len());
-        self.slices.recycle(pane);
+    /// A pane has left its slice. It stays as it is while a snapshot lacks some of it.
+    fn recycle(&mut self, at: u32) {
+        self.forget(self.slices.pane(at).entries.len());
+        let pane = self.slices.pane_mut(at);
+        match pane.is_unsaved() {
+            true => pane.leave(),
+            false => self.slices.recycle(at),
+        }
     }
 
     /// So many (key, slice) pairs have left their panes.
@@ -677,6 +711,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             }
         } else {
             let first = self.spec.first_slice(window.next());
+            self.save_sliding();
             self.sliding.evict_before(first, &self.hasher, &self.aggregate);
         }
     }
@@ -686,7 +721,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         while let Some(held) = self.held.first_entry()
             && held.key().0 <= after
         {
-            let ((_, slice), pane) = held.remove_entry();
+            let ((_, slice), mut pane) = held.remove_entry();
+            pane.save_rest(&mut self.freeze.copies);
+            self.save_sliding();
             self.forget(pane.entries.len());
             for entry in &pane.entries {
                 let key = pane.key(entry);

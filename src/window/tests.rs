@@ -1,5 +1,7 @@
 //! The store against windows by definition: look at every record again.
 
+mod frozen;
+
 use super::*;
 use crate::aggregate::Aggregate;
 use crate::frame::{Extras, Frame, FrameHeader, FrameKind, FrameWriter, Stamp, Tail};
@@ -237,6 +239,16 @@ fn frame(rows: &[Row], watermark: Watermark, first: SourceSequence) -> Vec<u64> 
 
 type Store = WindowStore<PodKey<u64>, Probe, Row>;
 
+/// What was done to a store.
+#[derive(Clone, Debug)]
+enum Op {
+    Add(Vec<u64>, Watermark),
+    AddPartials(Vec<u64>, Watermark),
+    Advance(Watermark),
+    Interrupt,
+    Fire,
+}
+
 /// The store under test, and what came out of it.
 struct Run {
     store: Store,
@@ -255,10 +267,12 @@ struct Run {
     spec: WindowSpec,
     probe: Probe,
     tick: Span,
+    ops: Vec<Op>,
 }
 
 impl Run {
     fn fire(&mut self) {
+        self.ops.push(Op::Fire);
         loop {
             let Self { store, results, order, reasons, refusals, turn, last_end, .. } = self;
             let firing = store.fire(&mut |fired| {
@@ -292,17 +306,18 @@ impl Run {
 
     /// Puts a new store in the place of the one at hand, which is written down for it.
     fn save_and_restore(&mut self) {
-        let save = |store: &Store| {
+        let save = |store: &mut Store| {
             let mut out = WordsWriter::default();
-            store.save(&mut out);
-            out.into_words()
+            store.freeze(&mut out);
+            assert!(store.save_some(&mut out, usize::MAX));
+            out.written().to_vec()
         };
-        let words = save(&self.store);
+        let words = save(&mut self.store);
         let mut store = self.empty();
         let mut from = WordsReader::new(&words);
         store.restore(&mut from).expect("it was just saved");
         assert_eq!(from.end(), Ok(()), "all that was saved is read");
-        assert_eq!(save(&store), words, "nothing is lost");
+        assert_eq!(save(&mut store), words, "nothing is lost");
         assert_eq!(store.stats(), self.store.stats());
         let cut = &words[..words.len() - 1];
         assert!(self.empty().restore(&mut WordsReader::new(cut)).is_err());
@@ -314,6 +329,7 @@ impl Run {
             return;
         }
         let words = frame(rows, watermark, first);
+        self.ops.push(Op::Add(words.clone(), watermark));
         let mut late = 0;
         let frame = Frame::parse(&words, None).unwrap();
         let schema = Typed::<Row>::new();
@@ -361,6 +377,7 @@ impl Run {
             let added = self.store.add_partials(frame, watermark).expect("within the limits");
             assert_eq!((added.late, added.partly_late), (0, 0));
             self.partials += added.counted;
+            self.ops.push(Op::AddPartials(words, watermark));
             if firing == Firing::Done {
                 return;
             }
@@ -397,7 +414,9 @@ impl Run {
                 self.add(&std::mem::take(&mut pending), judged, first);
                 self.drain(combiner, thresholds.partly_late_before, judged);
                 judged = next;
-                self.store.advance(all.iter().map(|partition| partition.own).min().unwrap());
+                let merged = all.iter().map(|partition| partition.own).min().unwrap();
+                self.store.advance(merged);
+                self.ops.push(Op::Advance(merged));
                 self.fire();
             }
         }
@@ -430,6 +449,7 @@ fn run(case: &Case) -> Run {
         spec: case.spec,
         probe,
         tick,
+        ops: Vec::new(),
     };
     let partition = |_| Partition {
         own: Watermark::START,
@@ -449,6 +469,10 @@ fn run(case: &Case) -> Run {
         true => run.store.interrupt(),
         false => run.store.advance(Watermark::END),
     }
+    run.ops.push(match case.interrupted {
+        true => Op::Interrupt,
+        false => Op::Advance(Watermark::END),
+    });
     run.fire();
     run
 }

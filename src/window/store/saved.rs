@@ -1,36 +1,165 @@
 //! A store as words: what a snapshot holds of it.
+//!
+//! ```text
+//!  | what is small, and an outline: panes, how many entries each | chunk | chunk | chunk ...
+//!  `- freeze                                                      `- save_some, again and again
+//! ```
+//! Chunks come in any order, each saying what it is a piece of; those of sliding windows among
+//! them keep their order. They hold what the store was when it was frozen: what is about to change
+//! is copied before, chunk by chunk of a pane, and what is left of combined slices at once. A pane
+//! that leaves its slice meanwhile stays for the snapshot, and the store takes another one.
 
 use super::{Pane, Reason, Sliding, WindowStore};
 use crate::aggregate::Aggregate;
 use crate::record::{KeyKind, NotSaved, WordsReader, WordsWriter};
+use crate::window::chunk::{Chunk, ChunkOf};
+use crate::window::copies::Copies;
+use crate::window::pane::PaneRestorer;
+use crate::window::sliding::{SlidingCursor, SlidingRestorer};
 use crate::window::spec::{SliceIndex, WindowIndex};
 
+/// A pane that was frozen, by where it was then.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// The pane of a slice.
+    Slice(u32),
+    /// A pane that is held until some windows have fired.
+    Held((WindowIndex, SliceIndex)),
+}
+
+/// A snapshot that is on its way out of a store.
+#[derive(Debug, Default)]
+pub(super) struct Freeze {
+    /// What was to change before its turn.
+    pub(super) copies: Copies,
+    /// The panes that are not saved yet, the next one last.
+    turns: Vec<Turn>,
+    /// Whether combined slices are, and how far.
+    sliding: Option<SlidingCursor>,
+}
+
+impl Freeze {
+    fn is_over(&self) -> bool {
+        self.turns.is_empty() && self.sliding.is_none() && self.copies.is_empty()
+    }
+}
+
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
-    /// Writes down all that the store holds: what goes on from it gives the same results, in the
-    /// same order.
+    /// Begins to write down all that the store holds now: what goes on from it gives the same
+    /// results, in the same order. Costs a little for each open slice, and nothing for its keys:
+    /// [`WindowStore::save_some`] writes those, between whatever else the store does.
     ///
     /// # Panics
-    /// When results are still waiting to be let out.
-    pub fn save(&self, out: &mut WordsWriter) {
-        assert!(!self.is_firing(), "a store is saved between firings");
+    /// When results are still waiting to be let out, or the store is frozen already.
+    pub fn freeze(&mut self, out: &mut WordsWriter) {
+        assert!(!self.is_firing(), "a store is frozen between firings");
+        assert!(!self.is_frozen(), "a store is in one snapshot at a time");
         out.wide(self.fired.0);
         out.word(self.horizon.cast_unsigned());
         out.word(self.ending.map_or(0, |reason| reason.to_raw() + 1));
         out.word(self.windows_fired);
         out.word(self.entries_left);
-        let slices = self.slices.by_time();
-        out.word(slices.len() as u64);
-        for (slice, pane) in slices {
+        let (mut turns, mut numbers) = (Vec::new(), 0_u32..);
+        out.word(self.slices.len() as u64);
+        for (slice, at) in self.slices.by_time() {
             out.word(slice.0.cast_unsigned());
-            pane.save(out);
+            out.word(self.slices.pane(at).entries.len() as u64);
+            turns.push(Turn::Slice(at));
         }
+        for (turn, number) in turns.iter().zip(&mut numbers) {
+            if let Turn::Slice(at) = turn {
+                self.slices.pane_mut(*at).freeze(number);
+            }
+        }
+        // The earliest slices close first.
+        turns.reverse();
         out.word(self.held.len() as u64);
-        for ((after, slice), pane) in &self.held {
-            out.wide(after.0);
-            out.word(slice.0.cast_unsigned());
-            pane.save(out);
+        for ((place, pane), number) in self.held.iter_mut().zip(numbers) {
+            out.wide(place.0.0);
+            out.word(place.1.0.cast_unsigned());
+            out.word(pane.entries.len() as u64);
+            pane.freeze(number);
+            turns.push(Turn::Held(*place));
         }
-        self.sliding.save(out);
+        self.sliding.save_outline(out);
+        self.freeze.turns = turns;
+        self.freeze.sliding = Some(SlidingCursor::START);
+    }
+
+    /// Whether some of a snapshot is not written yet.
+    pub fn is_frozen(&self) -> bool {
+        !self.freeze.is_over()
+    }
+
+    /// Bytes of what was copied before it changed and is not written yet.
+    pub fn copied_bytes(&self) -> usize {
+        self.freeze.copies.bytes()
+    }
+
+    /// Writes so many bytes more of the snapshot that [`WindowStore::freeze`] began, or a little
+    /// more than that; says whether that was all. At any time, while results wait, too.
+    ///
+    /// # Panics
+    /// When the store is not frozen: it has been, and was abandoned.
+    pub fn save_some(&mut self, out: &mut WordsWriter, bytes: usize) -> bool {
+        assert!(self.is_frozen(), "what is saved was frozen before");
+        let enough = out.len() + bytes.div_ceil(8);
+        while out.len() < enough {
+            if !self.freeze.copies.take(out) && !self.save_chunk(out) {
+                self.freeze = Freeze::default();
+                break;
+            }
+        }
+        !self.is_frozen()
+    }
+
+    /// Writes the chunk whose turn it is; says whether there was one.
+    fn save_chunk(&mut self, out: &mut WordsWriter) -> bool {
+        if let Some(cursor) = &mut self.freeze.sliding {
+            if self.sliding.save_chunk(cursor, out) {
+                return true;
+            }
+            self.freeze.sliding = None;
+        }
+        while let Some(turn) = self.freeze.turns.last() {
+            let pane = match turn {
+                Turn::Slice(at) => Some(self.slices.pane_mut(*at)),
+                Turn::Held(place) => self.held.get_mut(place),
+            };
+            if let Some(pane) = pane
+                && pane.is_unsaved()
+            {
+                pane.save_chunk(out);
+                return true;
+            }
+            if let Some(Turn::Slice(at)) = self.freeze.turns.pop()
+                && self.slices.pane(at).has_left()
+            {
+                self.slices.recycle(at);
+            }
+        }
+        false
+    }
+
+    /// Combined slices are about to change: what is left of them is copied.
+    #[inline]
+    pub(super) fn save_sliding(&mut self) {
+        if self.freeze.sliding.is_some() {
+            self.save_sliding_rest();
+        }
+    }
+
+    #[cold]
+    fn save_sliding_rest(&mut self) {
+        let Freeze { copies, sliding, .. } = &mut self.freeze;
+        if let Some(mut cursor) = sliding.take() {
+            while self.sliding.save_chunk(&mut cursor, copies.out()) {}
+        }
+    }
+
+    /// Nothing more comes of the snapshot that is on its way.
+    pub(super) fn thaw(&mut self) {
+        self.freeze = Freeze::default();
     }
 
     /// Brings an empty store to what was written down.
@@ -43,20 +172,60 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.ending = from.word()?.checked_sub(1).map(Reason::from_raw);
         self.windows_fired = from.word()?;
         self.entries_left = from.word()?;
-        for _ in 0..from.count(1)? {
-            let slice = SliceIndex(from.word()?.cast_signed());
-            let pane = Pane::restore(from, &self.hasher)?;
-            self.entries += pane.entries.len();
-            let at = self.slices.open(slice).map_err(|_| NotSaved)?;
-            *self.slices.pane_mut(at) = pane;
+        let (mut places, mut entries) = (Vec::new(), Vec::new());
+        for _ in 0..from.count(2)? {
+            places.push((None, SliceIndex(from.word()?.cast_signed())));
+            entries.push(from.count(Pane::<K, A::Partial>::stride())?);
         }
-        for _ in 0..from.count(1)? {
-            let place = (WindowIndex(from.wide()?), SliceIndex(from.word()?.cast_signed()));
-            let pane = Pane::restore(from, &self.hasher)?;
-            self.entries += pane.entries.len();
-            self.held.insert(place, pane);
+        for _ in 0..from.count(4)? {
+            let after = Some(WindowIndex(from.wide()?));
+            places.push((after, SliceIndex(from.word()?.cast_signed())));
+            entries.push(from.count(Pane::<K, A::Partial>::stride())?);
         }
-        self.sliding = Sliding::restore(from, &self.hasher, &self.aggregate)?;
+        let sliding = SlidingRestorer::new(from)?;
+        let (panes, sliding) = self.restore_chunks(from, &entries, sliding)?;
+        for ((after, slice), pane) in places.into_iter().zip(panes) {
+            self.entries += pane.entries.len();
+            match after {
+                Some(after) => {
+                    self.held.insert((after, slice), pane);
+                }
+                None => {
+                    let at = self.slices.open(slice).map_err(|_| NotSaved)?;
+                    *self.slices.pane_mut(at) = pane;
+                }
+            }
+        }
+        self.sliding = sliding;
         Ok(())
+    }
+
+    /// Reads chunks until there is all that an outline said: panes of so many `entries`, and
+    /// combined slices.
+    #[allow(clippy::type_complexity)] // it is but a pair
+    fn restore_chunks(
+        &self,
+        from: &mut WordsReader<'_>,
+        entries: &[usize],
+        mut sliding: SlidingRestorer<K, A::Partial>,
+    ) -> Result<(Vec<Pane<K, A::Partial>>, Sliding<K, A::Partial>), NotSaved> {
+        let in_panes = entries.iter().copied().try_fold(0, usize::checked_add).ok_or(NotSaved)?;
+        // Checked before memory is taken for them.
+        from.holds(in_panes, Pane::<K, A::Partial>::stride())?;
+        let mut left = in_panes.checked_add(sliding.rows()?).ok_or(NotSaved)?;
+        let mut panes: Vec<_> = entries.iter().map(|entries| PaneRestorer::new(*entries)).collect();
+        while left > 0 {
+            let chunk = Chunk::read(from)?;
+            left = left.checked_sub(chunk.count).filter(|_| chunk.count > 0).ok_or(NotSaved)?;
+            match chunk.of {
+                ChunkOf::Pane(number) => {
+                    let pane = panes.get_mut(number as usize).ok_or(NotSaved)?;
+                    pane.take((chunk.first, chunk.count), from, &self.hasher)?;
+                }
+                _ => sliding.take(chunk, from, (&self.hasher, &self.aggregate))?,
+            }
+        }
+        let panes: Result<_, _> = panes.into_iter().map(PaneRestorer::finish).collect();
+        Ok((panes?, sliding.finish()?))
     }
 }
