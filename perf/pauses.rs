@@ -1,27 +1,79 @@
-//! How long a shard stands still: the longest step and the latency of closes while a window with
-//! very many keys is open and snapshots are taken of it. Stepped by hand on one thread.
+//! How long a shard stands still: steps, and how late closes are, while a window with very many
+//! keys is open and snapshots are taken of it. Stepped by hand on one thread.
 //!
 //! ```text
-//!  ahead:   KEYS keys, evenly drawn, all in one window that stays open
-//!  behind:  100 keys in windows of 100 ms, one after the other: their closes are measured
+//!  ahead:   KEYS keys, evenly drawn, all in one window that stays open, as fast as it goes
+//!  behind:  100 keys in windows of 1 ms, by the clock: how late these come is what is told
 //! ```
-//! What is measured begins when the window ahead holds all keys. Arguments: keys, records of each
-//! source beyond as many, bytes of log after which there is a snapshot (0: never).
+//! A result is late by how long it comes after its window could be closed by the clock, so that what
+//! waits for a long step counts, too. What is measured begins when the window ahead holds all keys.
+//! Arguments: keys, records of the source ahead beyond as many, bytes of log after which there is a
+//! snapshot (0: never).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tidewheel::metrics::Metrics;
-use tidewheel::source::GeneratedRecord;
-use tidewheel::state::State;
+use tidewheel::record::Typed;
+use tidewheel::source::{GeneratedRecord, Polled, SourceCounts, SourceError, SourcePosition};
+use tidewheel::state::{Keep, State};
 use tidewheel::{
     Count, Engine, Max, MemorySource, Min, Progress, Source, Span, Stream, Sum, WindowSpec,
 };
 
-/// Milliseconds of a window, and when the one ahead is.
-const WINDOW: i64 = 100;
-const AHEAD: i64 = 1_000_000_000 * WINDOW;
-/// Records of a window that is behind.
-const BEHIND: u64 = 1_000;
+/// When the window ahead is, in milliseconds.
+const AHEAD: i64 = 1_000_000_000;
+/// Milliseconds of a window, which go by in one millisecond of the clock.
+const WINDOW: u64 = 10;
+/// Records of the source behind in one millisecond of the clock.
+const BEHIND: u64 = 250;
+
+/// The source behind.
+struct Paced {
+    begun: Instant,
+    next: u64,
+    batch: Vec<GeneratedRecord>,
+}
+
+impl Source<Typed<GeneratedRecord>> for Paced {
+    fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
+        let due = self.begun.elapsed().as_micros() as u64 * BEHIND / 1_000;
+        let until = due.min(self.next + rows_max as u64);
+        if until <= self.next {
+            return Ok(Polled::Pending);
+        }
+        let record = |nth: u64| {
+            let (key, value) = (draw(nth) % 100, nth % 1_000);
+            GeneratedRecord::new(key as u32, value as i64, (nth * WINDOW / BEHIND) as i64)
+        };
+        self.batch.clear();
+        self.batch.extend((self.next..until).map(record));
+        self.next = until;
+        Ok(Polled::Batch)
+    }
+
+    fn batch(&self) -> &[GeneratedRecord] {
+        &self.batch
+    }
+
+    fn name(&self) -> &str {
+        "behind"
+    }
+
+    fn can_resume(&self) -> bool {
+        true
+    }
+
+    fn position(&mut self) -> Result<Option<SourcePosition>, SourceError> {
+        Ok(Some(SourcePosition { offset: self.next, ..SourcePosition::default() }))
+    }
+
+    fn counts(&self) -> SourceCounts {
+        SourceCounts::default()
+    }
+}
+
+/// How late windows came.
+type Late = Arc<Mutex<Vec<Duration>>>;
 
 fn argument(nth: usize) -> Result<u64, String> {
     let text = std::env::args().nth(nth).ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY")?;
@@ -35,48 +87,50 @@ fn draw(nth: u64) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-fn sources(keys: u64, records: u64) -> [Arc<[GeneratedRecord]>; 2] {
-    let ahead = |nth: u64| {
+/// An engine, and where it says how late each window was.
+fn engine(keys: u64, records: u64, state: State) -> (Engine, Late) {
+    let record = |nth: u64| {
         let key = if nth < keys { nth } else { draw(nth) % keys };
         GeneratedRecord::new(key as u32, nth as i64 % 1_000, AHEAD)
     };
-    let behind = |nth: u64| {
-        let millis = (nth * WINDOW as u64 / BEHIND) as i64;
-        GeneratedRecord::new((draw(nth) % 100) as u32, nth as i64 % 1_000, millis)
-    };
-    let all = 0..keys + records;
-    [all.clone().map(ahead).collect(), all.map(behind).collect()]
-}
-
-fn engine(records: &[Arc<[GeneratedRecord]>; 2], state: State) -> Engine {
-    let sources = records.clone().map(|records| {
-        let source: MemorySource<GeneratedRecord> = MemorySource::new(records);
-        Box::new(source) as Box<dyn Source<_>>
-    });
+    let ahead: Arc<[GeneratedRecord]> = (0..keys + records).map(record).collect();
+    let begun = Instant::now();
+    let behind = Paced { begun, next: 0, batch: Vec::new() };
+    let sources: [Box<dyn Source<_>>; 2] =
+        [Box::new(MemorySource::<GeneratedRecord>::new(ahead)), Box::new(behind)];
     let value = |record: &GeneratedRecord| record.value;
-    let spec = WindowSpec::tumbling(Span::from_millis(WINDOW as u64)).expect("the spec is sound");
-    Stream::of_all(sources)
+    let (late, mut last) = (Late::default(), None);
+    let shared = Arc::clone(&late);
+    let engine = Stream::of_all(sources)
         .tick(Span::from_millis(1))
-        .window(spec)
+        .window(WindowSpec::tumbling(Span::from_millis(WINDOW)).expect("the spec is sound"))
         .aggregate((Count, Sum::of(value), Min::of(value), Max::of(value)))
-        .for_each(|result| {
+        .for_each(move |result| {
             std::hint::black_box(result.value);
+            let end = result.window.end.as_nanos();
+            if last.replace(end) != Some(end) {
+                // One tick before its end it is closed.
+                let due = Duration::from_nanos(end.unsigned_abs() - 1_000_000) / WINDOW as u32;
+                shared.lock().expect("nobody panics").push((begun + due).elapsed());
+            }
         })
         .shards(1)
         .state(state)
         .open()
-        .expect("the pipeline is sound")
+        .expect("the pipeline is sound");
+    (engine, late)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (keys, records, every) = (argument(1)?, argument(2)?, argument(3)?);
     let folder = tempfile::tempdir()?;
     let every = if every == 0 { u64::MAX } else { every };
-    let state = State::in_directory(folder.path()).snapshot_every(every).log_ready(1 << 30);
-    let mut engine = engine(&sources(keys, records), state);
-    let has_read = |metrics: &Metrics, share: u64| {
-        metrics.sources.iter().all(|(_, source)| source.routed >= keys + records * share / 100)
-    };
+    // Making and removing segments takes a while, too, but the same whatever the keys are.
+    let state = State::in_directory(folder.path()).log_ready(4 << 30).keep(Keep::All);
+    let state = state.snapshot_every(every);
+    let (mut engine, late) = engine(keys, records, state);
+    let has_read =
+        |metrics: &Metrics, share: u64| metrics.sources[0].1.routed >= keys + records * share / 100;
     let mut steps = Vec::with_capacity(1 << 24);
     let mut begun: Option<(Instant, Metrics)> = None;
     loop {
@@ -90,11 +144,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             // The window is full, and all tables have come to their size.
             None if has_read(&metrics, 5) => {
                 steps.clear();
+                late.lock().expect("nobody panics").clear();
                 begun = Some((Instant::now(), metrics));
             }
             // The end closes the window ahead, which is no concern here.
             Some((begun, earlier)) if has_read(&metrics, 95) => {
-                report(&mut steps, begun.elapsed(), &metrics, earlier);
+                let late = &mut *late.lock().expect("nobody panics");
+                report((&mut steps, late), begun.elapsed(), (&metrics, earlier));
                 break;
             }
             _ => {}
@@ -106,10 +162,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn report(steps: &mut [Duration], spent: Duration, metrics: &Metrics, earlier: &Metrics) {
-    steps.sort_unstable();
-    let at = |share: f64| steps[((steps.len() - 1) as f64 * share) as usize];
-    let longest: Vec<Duration> = steps.iter().rev().take(5).copied().collect();
+fn report(
+    (steps, late): (&mut [Duration], &mut [Duration]),
+    spent: Duration,
+    (metrics, earlier): (&Metrics, &Metrics),
+) {
     let snapshots = |metrics: &Metrics| metrics.shards.iter().map(|it| it.snapshots).sum::<u64>();
     let records = metrics.records_in() - earlier.records_in();
     println!(
@@ -117,18 +174,16 @@ fn report(steps: &mut [Duration], spent: Duration, metrics: &Metrics, earlier: &
         records as f64 / 1e6 / spent.as_secs_f64(),
         snapshots(metrics) - snapshots(earlier)
     );
-    println!(
-        "steps: {}, p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, longest {longest:.1?}",
-        steps.len(),
-        at(0.5),
-        at(0.99),
-        at(0.999)
-    );
-    let close = metrics.close_since(earlier);
-    let [p50, p99, p99_9, max] =
-        [close.p50, close.p99, close.p99_9, close.max].map(Duration::from_nanos);
-    println!(
-        "closes: {}, p50 {p50:.1?}, p99 {p99:.1?}, p99.9 {p99_9:.1?}, longest {max:.1?}",
-        close.count
-    );
+    for (what, all) in [("steps", steps), ("late by", late)] {
+        all.sort_unstable();
+        let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
+        let longest: Vec<Duration> = all.iter().rev().take(6).copied().collect();
+        println!(
+            "{what}: {}, p50 {:.1?}, p99 {:.1?}, p99.9 {:.1?}, longest {longest:.1?}",
+            all.len(),
+            at(0.5),
+            at(0.99),
+            at(0.999)
+        );
+    }
 }

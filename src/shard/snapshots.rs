@@ -158,3 +158,72 @@ impl Snapshots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{SnapshotPlace, State, StateDirectory};
+
+    /// What says that so many bytes were copied, and takes what it is asked to write.
+    struct Fake {
+        is_frozen: bool,
+        copied: usize,
+    }
+
+    impl Frozen for Fake {
+        fn is_frozen(&self) -> bool {
+            self.is_frozen
+        }
+
+        fn copied_bytes(&self) -> usize {
+            self.copied
+        }
+
+        fn save_some(&mut self, out: &mut WordsWriter, bytes: usize) -> bool {
+            out.room(bytes / 8);
+            false
+        }
+    }
+
+    fn begun(folder: &std::path::Path) -> Snapshots {
+        let directory = StateDirectory::open(State::in_directory(folder), Vec::new()).unwrap();
+        let place = SnapshotPlace { shard: ShardIndex(0), next: EntrySequence(1), epoch: 0 };
+        let writer = directory.begin_snapshot(place).unwrap();
+        let mut snapshots = Snapshots::new(ShardIndex(0), (1, 1, 0));
+        assert!(snapshots.is_due());
+        let taken = OutputCounts::default();
+        snapshots.begin(writer, WordsWriter::default(), (EntrySequence(1), taken));
+        snapshots.note_logged(1);
+        assert!(!snapshots.is_due(), "one at a time");
+        snapshots
+    }
+
+    #[test]
+    fn steps_write_more_while_more_was_copied_than_may_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut snapshots = begun(folder.path());
+        let written = |snapshots: &Snapshots| snapshots.writing.as_ref().unwrap().writer.bytes();
+        let beyond = SNAPSHOT_STEP_BYTES * 3;
+        for (copied, expected) in [
+            (0, SNAPSHOT_STEP_BYTES),
+            (SNAPSHOT_COPIES_MAX, SNAPSHOT_STEP_BYTES),
+            (SNAPSHOT_COPIES_MAX + beyond, beyond),
+        ] {
+            let before = written(&snapshots);
+            let mut fake = Fake { is_frozen: true, copied };
+            let step = snapshots.step(&mut fake, OutputCounts::default(), None).unwrap();
+            assert_eq!(step, Written::Some);
+            assert_eq!(written(&snapshots) - before, expected as u64, "{copied}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_what_was_abandoned_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut snapshots = begun(folder.path());
+        let mut fake = Fake { is_frozen: false, copied: 0 };
+        let step = snapshots.step(&mut fake, OutputCounts::default(), None).unwrap();
+        assert_eq!(step, Written::Nothing);
+        assert!(snapshots.is_due() && !folder.path().join("s000.snapshot").exists());
+    }
+}

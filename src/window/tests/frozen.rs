@@ -234,3 +234,25 @@ proptest! {
         play(Named, (&case, &ops, &budgets))?;
     }
 }
+
+#[test]
+fn nothing_more_comes_of_a_snapshot_whose_store_is_abandoned() {
+    let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
+    let mut store =
+        Store::new(spec, Span::from_nanos(1), Probe { invertible: true }, StoreLimits::default());
+    let rows: Vec<Row> = (0..90).map(|key| Row { time: 1, value: 1, key }).collect();
+    let mut out = WordsWriter::default();
+    for _ in 0..2 {
+        let words = frame(&rows, Watermark::START, SourceSequence::default());
+        let frame = Frame::parse(&words, None).unwrap();
+        let schema = Typed::<Row>::new();
+        store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
+        store.freeze(&mut out);
+        assert!(!store.save_some(&mut out, 100));
+        let added = store.add_frame(&schema, frame, Watermark::START, &mut |_| ());
+        assert_eq!(added.unwrap().counted, 90);
+        assert!(store.copied_bytes() > 90 * 32, "what was to change was copied");
+        assert_eq!(store.abandon(), 90);
+        assert!(!store.is_frozen() && store.copied_bytes() == 0);
+    }
+}
