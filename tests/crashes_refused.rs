@@ -85,7 +85,7 @@ fn what_a_later_version_wrote_is_refused_as_such() {
     };
     with(&segment, &later_segment, "written in version 9 of the log's format");
     let later_snapshot = |bytes: &mut Vec<u8>| *bytes = snapshot(9, 0);
-    with(&folder.join("one/s000.snapshot"), &later_snapshot, "a state directory of format 9");
+    with(&folder.join("one/s000.snapshot"), &later_snapshot, "s000.snapshot: of format 9");
     let later_manifest = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8(bytes.clone()).unwrap();
         *bytes = text.replacen("state\t1\n", "state\t9\n", 1).into_bytes();
@@ -114,6 +114,6 @@ fn a_segment_or_a_snapshot_of_another_state_directory_is_refused() {
     refused(folder, 4, "belongs to another log");
     fs::write(&one, good).unwrap();
     let there = folder.join("one/s000.snapshot");
-    fs::write(&there, snapshot(1, 7)).unwrap();
+    fs::write(&there, snapshot(2, 7)).unwrap();
     refused(folder, 4, "it belongs to another state directory or another shard");
 }
