@@ -90,7 +90,7 @@ fn what_a_later_version_wrote_is_refused_as_such() {
         let text = String::from_utf8(bytes.clone()).unwrap();
         *bytes = text.replacen("state\t1\n", "state\t9\n", 1).into_bytes();
     };
-    with(&folder.join("one/manifest"), &later_manifest, "a state directory of format 9");
+    with(&folder.join("one/manifest"), &later_manifest, "manifest: of format 9");
     let agg = format!("{AGG} --state one --output one.csv");
     let (code, _, errors) = tidewheel(folder, &agg);
     assert_eq!(code, Some(0), "it is as it was: {errors}");
