@@ -2,84 +2,35 @@
 //! run leaves. And what becomes of a state directory that is in use, another's, or damaged.
 #![cfg(feature = "cli")]
 
+mod crashed;
+
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
+
+use crashed::{KEPT, Scratch, bag, errors};
 
 const ROWS: u64 = 300_000;
 
-/// A scratch folder with an input in it, some of whose records are late.
-struct Scratch(tempfile::TempDir);
-
-impl Scratch {
-    fn new() -> Self {
-        let scratch = Self(tempfile::tempdir().unwrap());
-        let mut input = String::from("t,k,v\n");
-        for n in 0..ROWS {
-            let late = if n % 97 == 0 { 3_000 } else { n * 7 % 400 };
-            let time = (n * 10).saturating_sub(late);
-            input.push_str(&format!("{time},k{},{}\n", n * 31 % 53, n % 1_000));
-        }
-        fs::write(scratch.path("in.csv"), input).unwrap();
-        scratch
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
-        command
-            .current_dir(self.0.path())
-            .args(["agg", "in.csv", "--time", "t", "--time-unit", "ms", "--key", "k"])
-            .args(["--window", "2s", "--slide", "500ms", "--out-of-order", "1s", "--shards", "2"])
-            .args(["--agg", "count,sum(v),max(v),last(v)"])
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        command
-    }
-
-    fn start(&self, more: &[&str]) -> Child {
-        self.command(more).spawn().expect("the command starts")
-    }
-
-    fn run(&self, more: &[&str]) -> Output {
-        self.command(more).output().expect("the command runs")
-    }
+fn start(scratch: &Scratch, more: &[&str]) -> Child {
+    scratch.command(more).spawn().expect("the command starts")
 }
 
-const KEPT: [&str; 6] = ["--state", "state", "--output", "out.csv", "--late", "late.csv"];
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The lines of a file, in an order of their own.
-fn bag(path: &Path) -> Vec<String> {
-    let mut lines: Vec<String> =
-        fs::read_to_string(path).unwrap().lines().map(Into::into).collect();
-    lines.sort();
-    lines
+fn run(scratch: &Scratch, more: &[&str]) -> Output {
+    scratch.command(more).output().expect("the command runs")
 }
 
 #[test]
 fn runs_that_are_killed_leave_what_one_run_leaves() {
-    let scratch = Scratch::new();
-    let whole = scratch.run(&["--output", "whole.csv", "--late", "whole-late.csv"]);
+    let scratch = Scratch::new(ROWS);
+    let whole = run(&scratch, &["--output", "whole.csv", "--late", "whole-late.csv"]);
     assert!(whole.status.success(), "{}", errors(&whole));
     let (results, late) = (bag(&scratch.path("whole.csv")), bag(&scratch.path("whole-late.csv")));
     assert!(results.len() > 10_000 && late.len() > 1_000);
     let mut killed = 0;
     for round in 0..4 {
-        for name in ["out.csv", "late.csv"] {
-            let _ = fs::remove_file(scratch.path(name));
-        }
-        let _ = fs::remove_dir_all(scratch.path("state"));
+        scratch.begin_anew();
         // Every other round with snapshots, of which there are many then.
         let every = if round % 2 == 0 { "1GiB" } else { "100KB" };
         let durability = if round < 2 { "process" } else { "disk=1ms" };
@@ -87,7 +38,7 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
         let kept = [&KEPT[..], &more].concat();
         let mut runs = 0;
         loop {
-            let mut run = scratch.start(&kept);
+            let mut run = start(&scratch, &kept);
             // At another moment each time, and later as more is there to be gone through again.
             std::thread::sleep(Duration::from_millis(3 + round * 7 + runs * 11));
             run.kill().expect("it can be killed");
@@ -108,43 +59,43 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
     assert!(killed > 0, "some runs were cut off");
     // A run that is complete changes nothing more.
     let before = fs::read(scratch.path("out.csv")).unwrap();
-    let again = scratch.run(&KEPT);
+    let again = run(&scratch, &KEPT);
     assert!(again.status.success(), "{}", errors(&again));
     assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
 }
 
 #[test]
 fn a_run_that_is_finished_is_not_added_to_in_silence() {
-    let scratch = Scratch::new();
-    let done = scratch.run(&KEPT);
+    let scratch = Scratch::new(ROWS);
+    let done = run(&scratch, &KEPT);
     assert!(done.status.success(), "{}", errors(&done));
     let results = fs::read(scratch.path("out.csv")).unwrap();
-    let again = scratch.run(&KEPT);
+    let again = run(&scratch, &KEPT);
     assert!(again.status.success(), "{}", errors(&again));
     let mut input = fs::OpenOptions::new().append(true).open(scratch.path("in.csv")).unwrap();
     writeln!(input, "{},k1,1", ROWS * 10).unwrap();
-    let more = scratch.run(&KEPT);
+    let more = run(&scratch, &KEPT);
     assert_eq!(more.status.code(), Some(2));
     assert!(errors(&more).contains("has read it to its end"), "{}", errors(&more));
     input.set_len(1_000).unwrap();
-    let less = scratch.run(&KEPT);
+    let less = run(&scratch, &KEPT);
     assert!(!less.status.success(), "{}", errors(&less));
     assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), results);
 }
 
 #[test]
 fn state_that_is_anothers_or_damaged_is_refused() {
-    let scratch = Scratch::new();
-    let done = scratch.run(&KEPT);
+    let scratch = Scratch::new(ROWS);
+    let done = run(&scratch, &KEPT);
     assert!(done.status.success(), "{}", errors(&done));
 
-    let other = scratch.run(&[&KEPT[..], &["--where", "v > 3"]].concat());
+    let other = run(&scratch, &[&KEPT[..], &["--where", "v > 3"]].concat());
     assert_eq!(other.status.code(), Some(2));
     assert!(errors(&other).contains("its filter was none and is v > 3 now"), "{}", errors(&other));
 
-    let other = scratch.run(&[&KEPT[..], &["--idle", "2s"]].concat());
+    let other = run(&scratch, &[&KEPT[..], &["--idle", "2s"]].concat());
     assert!(errors(&other).contains("its idle after was never and is 2s now"));
-    let other = scratch.run(&[&KEPT[..], &["--null", "NA,-"]].concat());
+    let other = run(&scratch, &[&KEPT[..], &["--null", "NA,-"]].concat());
     assert!(errors(&other).contains("its text for null was none and is NA, - now"));
     let manifest = fs::read_to_string(scratch.path("state").join("manifest")).unwrap();
     for line in ["windows\t2s sliding by 500ms", "out-of-orderness\t1s"] {
@@ -153,14 +104,14 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     assert!(!manifest.contains(['{', '[', '"']), "{manifest}");
 
     let elsewhere = ["--state", "state", "--output", "b.csv", "--late", "late.csv"];
-    let other = scratch.run(&elsewhere);
+    let other = run(&scratch, &elsewhere);
     assert_eq!(other.status.code(), Some(2));
     let (was, is) = (scratch.path("out.csv"), scratch.path("b.csv"));
     let part = format!("its --output was {} and is {} now", was.display(), is.display());
     assert!(errors(&other).contains(&part), "{}", errors(&other));
     assert!(!is.exists());
     fs::rename(&was, &is).unwrap();
-    let gone = scratch.run(&KEPT);
+    let gone = run(&scratch, &KEPT);
     assert_eq!(gone.status.code(), Some(4));
     let part = "out.csv: is gone, and earlier runs had brought out";
     assert!(errors(&gone).contains(part), "{}", errors(&gone));
@@ -174,11 +125,11 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     assert_eq!(piped.status.code(), Some(2));
     assert!(errors(&piped).contains("-: can not be read again"), "{}", errors(&piped));
 
-    let nowhere = scratch.run(&["--state", "other"]);
+    let nowhere = run(&scratch, &["--state", "other"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(errors(&nowhere).contains("--output"), "{}", errors(&nowhere));
 
-    let inside = scratch.run(&["--state", "other", "--output", "other/out.csv"]);
+    let inside = run(&scratch, &["--state", "other", "--output", "other/out.csv"]);
     assert_eq!(inside.status.code(), Some(2));
     assert!(errors(&inside).contains("lies in the state directory"), "{}", errors(&inside));
 
@@ -186,7 +137,7 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     let mut bytes = fs::read(&log).unwrap();
     bytes[5_000] ^= 1;
     fs::write(&log, bytes).unwrap();
-    let damaged = scratch.run(&KEPT);
+    let damaged = run(&scratch, &KEPT);
     assert_eq!(damaged.status.code(), Some(4));
     assert!(errors(&damaged).contains("s000-0000000000000000.log: damaged at byte"));
 
@@ -195,19 +146,19 @@ fn state_that_is_anothers_or_damaged_is_refused() {
     fs::create_dir(scratch.path("state")).unwrap();
     let lock = fs::File::create(scratch.path("state").join("lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-    let locked = scratch.run(&KEPT);
+    let locked = run(&scratch, &KEPT);
     assert_eq!(locked.status.code(), Some(3));
     assert!(errors(&locked).contains("in use by process"), "{}", errors(&locked));
 }
 
 #[test]
 fn a_run_that_is_killed_before_its_first_result_is_gone_on_with() {
-    let scratch = Scratch::new();
-    let whole = scratch.run(&["--output", "whole.jsonl"]);
+    let scratch = Scratch::new(ROWS);
+    let whole = run(&scratch, &["--output", "whole.jsonl"]);
     assert!(whole.status.success(), "{}", errors(&whole));
     let kept = ["--state", "state", "--output", "out.jsonl"];
     // As soon as there is a log, which is before anything is said of the output.
-    let mut waiting = scratch.start(&[&kept[..], &["--follow"]].concat());
+    let mut waiting = start(&scratch, &[&kept[..], &["--follow"]].concat());
     let log = scratch.path("state").join("s001-0000000000000000.log");
     for _ in 0..3_000 {
         if log.exists() {
@@ -217,16 +168,16 @@ fn a_run_that_is_killed_before_its_first_result_is_gone_on_with() {
     }
     waiting.kill().expect("it can be killed");
     waiting.wait().expect("it ends");
-    let rest = scratch.run(&kept);
+    let rest = run(&scratch, &kept);
     assert!(rest.status.success(), "{}", errors(&rest));
     assert_eq!(bag(&scratch.path("out.jsonl")), bag(&scratch.path("whole.jsonl")));
 }
 
 #[test]
 fn state_that_holds_less_than_its_output_is_refused() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new(ROWS);
     // Without its end, less would come out of the log than is in the output.
-    let done = scratch.run(&KEPT);
+    let done = run(&scratch, &KEPT);
     assert!(done.status.success(), "{}", errors(&done));
     let log = scratch.path("state").join("s000-0000000000000000.log");
     let file = fs::OpenOptions::new().write(true).open(&log).unwrap();
@@ -237,18 +188,18 @@ fn state_that_holds_less_than_its_output_is_refused() {
         }
     }
     let before = fs::read(scratch.path("out.csv")).unwrap();
-    let cut = scratch.run(&KEPT);
+    let cut = run(&scratch, &KEPT);
     assert_eq!(cut.status.code(), Some(4), "{}", errors(&cut));
     assert!(errors(&cut).contains("has lost its end"), "{}", errors(&cut));
     assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
 
     fs::remove_dir_all(scratch.path("state")).unwrap();
     fs::remove_file(scratch.path("out.csv")).unwrap();
-    let done = scratch.run(&KEPT);
+    let done = run(&scratch, &KEPT);
     assert!(done.status.success(), "{}", errors(&done));
     fs::remove_file(scratch.path("state").join("output")).unwrap();
     let before = fs::read(scratch.path("out.csv")).unwrap();
-    let unsaid = scratch.run(&KEPT);
+    let unsaid = run(&scratch, &KEPT);
     assert_eq!(unsaid.status.code(), Some(4), "{}", errors(&unsaid));
     assert!(errors(&unsaid).contains("the file 'output' is missing"), "{}", errors(&unsaid));
     assert_eq!(fs::read(scratch.path("out.csv")).unwrap(), before);
@@ -256,8 +207,8 @@ fn state_that_holds_less_than_its_output_is_refused() {
 
 #[test]
 fn an_output_that_somebody_cuts_ends_the_run() {
-    let scratch = Scratch::new();
-    let mut waiting = scratch.start(&[&KEPT[..], &["--follow"]].concat());
+    let scratch = Scratch::new(ROWS);
+    let mut waiting = start(&scratch, &[&KEPT[..], &["--follow"]].concat());
     let output = scratch.path("out.csv");
     for _ in 0..3_000 {
         if fs::metadata(&output).is_ok_and(|it| it.len() > 100_000) {

@@ -1,16 +1,13 @@
 //! State that is not this program's, or not this pipeline's, is refused and stays as it is.
 #![cfg(feature = "cli")]
 
+mod run_in;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-fn tidewheel(folder: &Path, arguments: &str) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
-    let arguments = arguments.split_whitespace();
-    let output = command.current_dir(folder).args(arguments).output().expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+fn tidewheel(folder: &Path, arguments: &str) -> run_in::Told {
+    run_in::tidewheel(folder, &arguments.split_whitespace().collect::<Vec<_>>())
 }
 
 const AGG: &str = "agg in.csv --time t --time-unit ms --key k --window 1s --agg sum(v) --shards 1 \

@@ -2,19 +2,15 @@
 //! an output that is not what it gives is found out.
 #![cfg(feature = "cli")]
 
+mod run_in;
+
+use run_in::tidewheel;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn tidewheel(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
-    let output = command.current_dir(folder).args(arguments).output().expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
 
 /// The words of a command.
 fn words(text: &str) -> Vec<&str> {

@@ -1,17 +1,12 @@
 //! `tidewheel log`: what it says of a state directory, whole and damaged.
 #![cfg(feature = "cli")]
 
+mod run_in;
+
+use run_in::tidewheel;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn tidewheel(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
-    let output = command.current_dir(folder).args(arguments).output().expect("the command runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
-}
 
 /// A folder with a state directory of two shards in it.
 fn kept() -> tempfile::TempDir {

@@ -503,8 +503,8 @@ pub(crate) enum Delivery {
     /// Costs the same.
     AtLeastOnce,
     /// Once or not at all. It is noted first that results are out, and then they are written, so
-    /// what was between when the run was cut off is lost: up to 256 KiB of them. Results wait for
-    /// the note, up to 5 ms.
+    /// what was between when the run was cut off is lost: what came out together, 100 ms of results
+    /// at most. So long at most a result waits for the note.
     AtMostOnce,
 }
 

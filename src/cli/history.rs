@@ -2,6 +2,7 @@
 //! shard by shard.
 
 use super::exit::Failure;
+use super::output::row_of;
 use super::types;
 use std::path::{Path, PathBuf};
 use tidewheel::engine::Stream;
@@ -189,16 +190,7 @@ fn show<const WORDS: usize>(
         let shown = results.poll(|output| {
             let Ok(Wanted::More) = wanted else { return };
             wanted = match &output {
-                Output::Result(result) => {
-                    let row = ResultRow {
-                        window_start: result.window.start,
-                        window_end: result.window.end,
-                        key: result.key,
-                        values: &result.value,
-                        kind: result.reason.as_str(),
-                    };
-                    viewer.result(result.sequence, &row)
-                }
+                Output::Result(result) => viewer.result(result.sequence, &row_of(result)),
                 Output::Late(late) => {
                     let text = late.row.text(late.heap);
                     viewer.late(late.sequence, text).map(|()| Wanted::More)

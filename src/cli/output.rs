@@ -114,41 +114,50 @@ fn open_lengths(
     Ok((written, late_written, Keeping::Lengths { results, late }))
 }
 
-/// Opens files that are appended to.
+/// An output that is appended to, opened to be written.
+type OpenedAppended = (Appended, Opened);
+
+/// Opens outputs that are appended to.
+fn open_appended(
+    output: &Destination,
+    late: Option<&Destination>,
+    kept: &Kept,
+) -> Result<(OpenedAppended, Option<OpenedAppended>), Failure> {
+    let open = |to: &Destination, noted| {
+        let file = Appended::open(to, kept.has_nothing_out(), noted)?;
+        let opened = Opened { writer: file.writer()?, is_new: file.is_new };
+        Ok::<_, Failure>((file, opened))
+    };
+    let (bytes, late_bytes) = kept.bytes();
+    let results = open(output, bytes)?;
+    refuse_same_kept(output, late)?;
+    Ok((results, late.map(|to| open(to, late_bytes)).transpose()?))
+}
+
+/// Opens outputs of which it is said afterwards what was written.
 fn open_written(
     output: &Destination,
     late: Option<&Destination>,
     kept: &Kept,
 ) -> Result<OpenedKept, Failure> {
-    let (anew, (bytes, late_bytes)) = (kept.has_nothing_out(), kept.bytes());
-    let results = Appended::open(output, anew, bytes)?;
-    refuse_same_kept(output, late)?;
-    let late = late.map(|to| Appended::open(to, anew, late_bytes)).transpose()?;
-    let opened = |file: &Appended| {
-        let writer = file.writer()?;
-        Ok::<_, Failure>(Opened { writer, is_new: file.is_new })
-    };
-    let (written, late_written) = (opened(&results)?, late.as_ref().map(opened).transpose()?);
-    Ok((written, late_written, Keeping::Written { results, late }))
+    let ((results, opened), late) = open_appended(output, late, kept)?;
+    let (late, late_opened) = late.unzip();
+    Ok((opened, late_opened, Keeping::Written { results, late }))
 }
 
-/// Opens files that are appended to once it is said what.
+/// Opens outputs of which it is said first what will be written.
 fn open_said(
     output: &Destination,
     late: Option<&Destination>,
     kept: &Kept,
 ) -> Result<OpenedKept, Failure> {
-    let (results, late_records, how) = open_written(output, late, kept)?;
-    let Keeping::Written { results: file, late: late_file } = how else {
-        unreachable!("they are appended to")
+    let hold = |(file, opened): OpenedAppended, to: &Destination| {
+        let (back, writer) = HeldBack::before(opened.writer, name_of(to));
+        ((file, back), Opened { writer, is_new: opened.is_new })
     };
-    let hold = |(Opened { writer, is_new }, file): (Opened, Appended), to: &Destination| {
-        let (back, writer) = HeldBack::before(writer, name_of(to));
-        ((file, back), Opened { writer, is_new })
-    };
-    let (results, opened) = hold((results, file), output);
-    let held = late_records.zip(late_file).zip(late).map(|(records, to)| hold(records, to));
-    let (late, late_opened) = held.unzip();
+    let (results, late_records) = open_appended(output, late, kept)?;
+    let (results, opened) = hold(results, output);
+    let (late, late_opened) = late_records.zip(late).map(|(it, to)| hold(it, to)).unzip();
     Ok((opened, late_opened, Keeping::Said { results, late }))
 }
 
@@ -271,6 +280,19 @@ fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A result as it is written.
+pub(crate) fn row_of<'r, const WORDS: usize>(
+    result: &'r WindowResult<&[u8], ColumnValues<WORDS>>,
+) -> ResultRow<'r> {
+    ResultRow {
+        window_start: result.window.start,
+        window_end: result.window.end,
+        key: result.key,
+        values: &result.value,
+        kind: result.reason.as_str(),
+    }
 }
 
 impl Outputs {
@@ -397,14 +419,7 @@ impl Outputs {
         {
             return Ok(());
         }
-        let row = ResultRow {
-            window_start: result.window.start,
-            window_end: result.window.end,
-            key: result.key,
-            values: &result.value,
-            kind: result.reason.as_str(),
-        };
-        self.results.row(&row).map_err(|error| self.failed(&error))
+        self.results.row(&row_of(result)).map_err(|error| self.failed(&error))
     }
 
     /// Writes a late record.

@@ -127,20 +127,12 @@ impl Compared {
                 "column '{column}' holds numbers, as --type says, and no number is true or false \
                  ({written}); compare it with one, {column} <> 0 say"
             )),
-            (None, Literal::Truth) => {
-                let numbers = |s: &Seen| s.integers + s.fractions;
-                let found = seen.iter().find(|found| numbers(found.seen) > 0)?;
-                let all = |s: &Seen| s.text.is_none() && s.words == 0;
-                seen.iter().all(|found| all(found.seen)).then(|| {
-                    let plural = if found.records == 1 { "" } else { "s" };
-                    format!(
-                        "{}: column '{column}' holds numbers in the first {} record{plural}, and \
-                         no number is true or false ({written}); compare it with one, {column} <> \
-                         0 say",
-                        found.name, found.records
-                    )
-                })
-            }
+            (None, Literal::Truth) => only_numbers(column, seen).map(|found| {
+                format!(
+                    "{found}, and no number is true or false ({written}); compare it with one, \
+                     {column} <> 0 say"
+                )
+            }),
             (None, Literal::Number) => {
                 let no_number = |s: &Seen| s.integers == 0 && s.fractions == 0 && s.words == 0;
                 let (found, text) =
@@ -157,20 +149,21 @@ impl Compared {
                     )
                 })
             }
-            (None, Literal::Text { is_number: false }) => {
-                let numbers = |s: &Seen| s.integers + s.fractions;
-                let found = seen.iter().find(|found| numbers(found.seen) > 0)?;
-                let all = |s: &Seen| s.text.is_none() && s.words == 0;
-                seen.iter().all(|found| all(found.seen)).then(|| {
-                    let plural = if found.records == 1 { "" } else { "s" };
-                    format!(
-                        "{}: column '{column}' holds numbers in the first {} record{plural}, \
-                         {with_text} {number}, or say --type {column}=str if texts follow",
-                        found.name, found.records
-                    )
-                })
-            }
+            (None, Literal::Text { is_number: false }) => only_numbers(column, seen).map(|found| {
+                format!("{found}, {with_text} {number}, or say --type {column}=str if texts follow")
+            }),
             _ => None,
         }
     }
+}
+
+/// Says that a column holds numbers, where it was seen to hold some and nothing else.
+fn only_numbers(column: &str, seen: &[SeenIn<'_>]) -> Option<String> {
+    let found = seen.iter().find(|found| found.seen.integers + found.seen.fractions > 0)?;
+    let is_numbers = |found: &SeenIn<'_>| found.seen.text.is_none() && found.seen.words == 0;
+    seen.iter().all(is_numbers).then(|| {
+        let SeenIn { name, records, .. } = found;
+        let plural = if *records == 1 { "" } else { "s" };
+        format!("{name}: column '{column}' holds numbers in the first {records} record{plural}")
+    })
 }
