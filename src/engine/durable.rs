@@ -56,7 +56,9 @@ impl Durable {
             all.push(parts.heard.clone());
             logs.push(parts);
         }
-        let resumed = |(source, pushed): (usize, &bool)| resumption(&all, source, *pushed);
+        let run = logs.iter().map(|parts| parts.start.epoch).max().unwrap_or(0);
+        let resumed =
+            |(source, pushed): (usize, &bool)| resumption(&all, source, pushed.then_some(run));
         let sources: Vec<_> = pushed.iter().enumerate().map(resumed).collect();
         let closed: Vec<bool> = sources.iter().map(|source| source.ended).collect();
         let journals = logs
@@ -193,19 +195,20 @@ fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
 }
 
 /// A source goes on where the shard stood that had heard least: the others know what they have. One
-/// that is not read again goes on behind all of them.
-fn resumption(shards: &[Vec<Heard>], source: usize, pushed: bool) -> Resumption {
+/// that is not read again, but `pushed` in such a run, goes on behind all of them.
+fn resumption(shards: &[Vec<Heard>], source: usize, pushed: Option<u64>) -> Resumption {
     let heard = || shards.iter().map(|shard| &shard[source]);
     let ended = heard().all(|heard| heard.ended);
     let places = heard().map(|heard| heard.place.clone().unwrap_or_default());
-    let further = |one: IntakePlace, other: IntakePlace| match other.is_before(&one) == pushed {
-        true => one,
-        false => other,
-    };
+    let further =
+        |one: IntakePlace, other: IntakePlace| match other.is_before(&one) == pushed.is_some() {
+            true => one,
+            false => other,
+        };
     let place = places.reduce(further).unwrap_or_default();
     let place = match pushed {
-        true => place.behind_all(heard().map(|heard| heard.rows).collect()),
-        false => place,
+        Some(run) => place.behind_all(heard().map(|heard| heard.rows).collect(), run),
+        None => place,
     };
     Resumption { place, ended }
 }

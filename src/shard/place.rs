@@ -57,12 +57,12 @@ impl IntakePlace {
         self.standing.read
     }
 
-    /// Where a source that is not read again goes on, if this is the furthest that any shard has
-    /// heard of: each shard has `lane_rows` of its lane. Less than a batch can be beyond, since
-    /// such a source says where it stands after each.
-    pub fn behind_all(mut self, lane_rows: Vec<u64>) -> Self {
+    /// Where a source that is not read again goes on in the `run`th run, if this is the furthest
+    /// that any shard has heard of: each shard has `lane_rows` of its lane. Of each run before,
+    /// less than a batch can be beyond, since such a source says where it stands after each.
+    pub fn behind_all(mut self, lane_rows: Vec<u64>, run: u64) -> Self {
         self.standing.rows = lane_rows.iter().sum();
-        self.standing.position += BATCH_RECORDS_MAX as u64;
+        self.standing.position += BATCH_RECORDS_MAX as u64 * (run + 1);
         self.lane_rows = lane_rows;
         self
     }
@@ -70,5 +70,20 @@ impl IntakePlace {
     /// Whether the place is before another one of the same source.
     pub fn is_before(&self, other: &Self) -> bool {
         self.standing.position < other.standing.position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_go_on_from_one_place_number_their_records_apart() {
+        let batch = BATCH_RECORDS_MAX as u64;
+        let place = IntakePlace::default();
+        let first = |run| place.clone().behind_all(vec![3, 4], run).standing.position;
+        // A batch of which no shard has heard the end, in the first run and in the second.
+        assert!(first(1) >= batch && first(2) >= first(1) + batch);
+        assert_eq!(place.behind_all(vec![3, 4], 1).standing.rows, 7);
     }
 }
