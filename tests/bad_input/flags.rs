@@ -95,6 +95,8 @@ fn operators_of_other_languages_in_a_filter() {
         piped("csv", &["--where", filter], records.as_bytes()).says(2, &[part]).writes_nothing();
     }
     piped("csv", &["--where", "-3 < v"], records.as_bytes()).results(&[ONE]);
+    let run = piped("csv", &["--where", "k = true"], records.as_bytes());
+    run.says(0, &["1 malformed", "and the filter compares it with true or false"]);
 }
 
 #[test]
