@@ -15,7 +15,6 @@ const RTLD_NEXT: isize = -1;
 /// The files that were synced, in order.
 static SYNCED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-// SAFETY: as the C library declares it.
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
 }
