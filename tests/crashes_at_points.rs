@@ -35,8 +35,17 @@ fn finish(scratch: &Scratch, durability: &str, behind: &str) {
     }
 }
 
-/// Places that such a run does not come to: they want a loss of power, or 64 MiB of log.
-const NOT_HERE: [&str; 2] = ["recovery.drop", "log.rename"];
+/// Places that such a run does not come to: they want a loss of power, 64 MiB of log, or other
+/// shards than there were.
+const NOT_HERE: [&str; 7] = [
+    "recovery.drop",
+    "log.rename",
+    "switch.begin",
+    "switch.write",
+    "switch.rename",
+    "switch.remove",
+    "switch.move",
+];
 
 /// Each place, when it is come to first, and again; the latter by the runs behind the former, which
 /// come back from what these left.
@@ -99,4 +108,33 @@ fn a_disk_that_is_full_at_any_place_ends_the_run_with_a_clear_error_and_nothing_
         finish(&scratch, durability, "all of them");
     }
     assert!(failed_at.len() >= 20, "{failed_at:?}");
+}
+
+#[test]
+fn runs_that_are_cut_off_while_they_go_over_to_more_shards_have_gone_over_or_not() {
+    let scratch = whole();
+    for action in ["return(kill)", "return(28)"] {
+        let mut come_to = 0;
+        for point in POINTS.iter().filter(|point| point.starts_with("switch.")) {
+            scratch.begin_anew();
+            let done = kept(&scratch, "process", "");
+            assert!(done.status.success(), "{}", errors(&done));
+            // Each time it is come to, until a run does not come there so often.
+            for times in 0.. {
+                let points = format!("{point}={times}*off->1*{action}");
+                let mut run = scratch.command_of("3", &KEPT);
+                let run = run.env("FAILPOINTS", &points).output().expect("the command runs");
+                match run.status.code() {
+                    Some(0) => break,
+                    None | Some(3) => come_to += 1,
+                    Some(code) => panic!("{points}: {code} {}", errors(&run)),
+                }
+            }
+            for (found, whole) in [("out.csv", "whole.csv"), ("late.csv", "whole-late.csv")] {
+                let (found, whole) = (bag(&scratch.path(found)), bag(&scratch.path(whole)));
+                assert!(found == whole, "{point}: {} of {}", found.len(), whole.len());
+            }
+        }
+        assert!(come_to >= 8, "{come_to}");
+    }
 }

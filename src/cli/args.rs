@@ -186,7 +186,8 @@ pub(crate) struct Agg {
         allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
 
-    /// How many shards the keys are divided among; one a core, if not given.
+    /// How many shards the keys are divided among. If not given, as many as the state of earlier
+    /// runs is of, and one a core where there is none. There may come to be more from run to run.
     #[arg(long, value_name = "N")]
     pub(crate) shards: Option<usize>,
 

@@ -6,7 +6,7 @@ use tidewheel::engine::EngineError;
 use tidewheel::log::LogError;
 use tidewheel::shard::ShardError;
 use tidewheel::source::SourceError;
-use tidewheel::state::StateError;
+use tidewheel::state::{RescaleRefusal, StateError};
 use tidewheel::text::{ErrorClass, OpenError};
 use tidewheel::window::StoreError;
 
@@ -73,6 +73,10 @@ impl From<StateError> for Failure {
         let text = error.to_string();
         match error {
             StateError::Locked { .. } => Self::Io(text),
+            StateError::Rescale { refusal: RescaleRefusal::History, was, .. } => {
+                Self::Usage(format!("{text} (tidewheel replay; --shards {was}; --keep none)"))
+            }
+            StateError::Rescale { was, .. } => Self::Usage(format!("{text} (--shards {was})")),
             StateError::Log(error) => of_log(&error, text),
             StateError::Damaged { .. } => Self::Corrupted(text),
             _ => Self::Usage(text),
@@ -93,6 +97,7 @@ impl From<tidewheel::engine::OpenError> for Failure {
         use tidewheel::engine::OpenError;
         match error {
             OpenError::State(error) => error.into(),
+            OpenError::Shard(error) => EngineError::Shard(error).into(),
             OpenError::Source(SourceError::Data(problem)) => Self::Data(problem),
             OpenError::Source(SourceError::Ended { .. }) => Self::Usage(error.to_string()),
             OpenError::Source(error) => Self::Io(error.to_string()),

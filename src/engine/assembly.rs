@@ -2,6 +2,7 @@
 
 use super::core::{Core, CoreDuty};
 use super::durable::{Durable, Resumption};
+use super::rescale::shards_of;
 use super::sinks::{OpenSink, SinkPlan};
 use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
@@ -28,8 +29,8 @@ const RESULT_BYTES_BESIDE: usize = 1024;
 
 /// A pipeline that has been checked.
 pub(super) struct Plan<S: Schema, P, A, M> {
-    pipeline: Pipeline<S, P, A, M>,
-    shards: usize,
+    pub(super) pipeline: Pipeline<S, P, A, M>,
+    pub(super) shards: usize,
     threads: usize,
     lane: LaneSize,
 }
@@ -43,7 +44,8 @@ where
     pub(super) fn check(pipeline: Pipeline<S, P, A, M>) -> Result<Self, OpenError> {
         let sources = pipeline.stream.sources.len();
         let cpus = Topology::detect().cpu_count();
-        let shards = pipeline.shards.unwrap_or(cpus);
+        let earlier = pipeline.state.as_ref().map(shards_of).transpose()?.flatten();
+        let shards = pipeline.shards.or(earlier).unwrap_or(cpus);
         let out = pipeline.stream.stage.out(&pipeline.stream.schema);
         let row = out.stride_words() * 8;
         // A result and a slice's partial are a row that has both.
@@ -116,13 +118,14 @@ where
     /// Opens the state directory, where there is to be one.
     fn bring_back(&self) -> Result<Option<Durable>, OpenError> {
         let Some(state) = self.pipeline.state.clone() else { return Ok(None) };
+        self.rescale()?;
         let sources = &self.pipeline.stream.sources;
         let lost = sources.iter().find(|source| !source.can_resume() && !source.is_pushed());
         if let Some(source) = lost {
             let name = source.name().to_owned();
             return Err(StateError::CannotResume { name }.into());
         }
-        let mut described = self.described();
+        let mut described = self.described(self.shards);
         described.extend(self.described_reading());
         let pushed: Vec<bool> = sources.iter().map(|source| source.is_pushed()).collect();
         Durable::bring_back(state, described, self.shards, &pushed).map(Some)
@@ -131,7 +134,7 @@ where
     /// Opens the state directory to look back.
     fn look_back(&self, only: Option<ShardIndex>) -> Result<Durable, OpenError> {
         let state = self.pipeline.state.as_ref().ok_or(OpenError::NoHistory)?;
-        Durable::look_back(state, &self.described(), self.parties(), only)
+        Durable::look_back(state, &self.described(self.shards), self.parties(), only)
     }
 
     fn parties(&self) -> (usize, usize) {
@@ -139,12 +142,12 @@ where
     }
 
     /// What the engine itself can say of how results follow from what the shards take.
-    fn described(&self) -> Vec<(String, String)> {
+    pub(super) fn described(&self, shards: usize) -> Vec<(String, String)> {
         let Pipeline { stream, spec, .. } = &self.pipeline;
         let out = stream.stage.out(&stream.schema);
         let key_words = <<P::Out as Schema>::Key as KeyKind>::words();
         let lines = [
-            ("shards", self.shards.to_string()),
+            ("shards", shards.to_string()),
             ("sources", stream.sources.len().to_string()),
             ("windows", spec.to_string()),
             ("tick", stream.rules.tick.to_string()),
@@ -157,7 +160,7 @@ where
     }
 
     /// And of what the shards take of what is read.
-    fn described_reading(&self) -> Vec<(String, String)> {
+    pub(super) fn described_reading(&self) -> Vec<(String, String)> {
         let Pipeline { stream, hasher, .. } = &self.pipeline;
         let rules = &stream.rules;
         let jump = rules.jump.map_or_else(|| "none".to_owned(), |rule| rule.to_string());
@@ -283,7 +286,7 @@ where
 /// Makes a core for each shard, with its lanes and its sink.
 fn make_cores<S, P, A, R>(
     stream: &Stream<S, P>,
-    (spec, aggregate, limits): (WindowSpec, &A, StoreLimits),
+    windows: (WindowSpec, &A, StoreLimits),
     made: impl Iterator<Item = ((ShardIndex, Ends), R)>,
     journals: Vec<Journal>,
     (board, clock, stop): (&MeterBoard, SystemClock, &StopSignal),
@@ -294,24 +297,38 @@ where
     A: Aggregate<<P::Out as Schema>::Row>,
     R: ResultSink<P::Out, A>,
 {
-    let out = stream.stage.out(&stream.schema);
     let mut journals = journals.into_iter();
     let mut cores = Vec::new();
     for ((index, ends), sink) in made {
-        let parts = ShardParts {
-            index,
-            schema: out.clone(),
-            inbox: Inbox::new(ends),
-            merge: WatermarkMerge::new(stream.sources.len(), stream.rules.idle_advance),
-            store: WindowStore::new(spec, stream.rules.tick, aggregate.clone(), limits),
-            sink,
-            meter: board.shard(index.index()),
-            latency: board.latency_writer(index.index()),
-        };
+        let parts = shard_parts(stream, windows, (index, ends, sink), board);
         let shard = Shard::new(parts, journals.next())?;
         cores.push(Core::new(shard, board.shard(index.index()), clock, stop.clone()));
     }
     Ok(cores)
+}
+
+/// What a shard is made of.
+pub(super) fn shard_parts<S, P, A, R>(
+    stream: &Stream<S, P>,
+    (spec, aggregate, limits): (WindowSpec, &A, StoreLimits),
+    (index, ends, sink): (ShardIndex, Ends, R),
+    board: &MeterBoard,
+) -> ShardParts<P::Out, A, R>
+where
+    S: Schema,
+    P: Stage<S>,
+    A: Aggregate<<P::Out as Schema>::Row>,
+{
+    ShardParts {
+        index,
+        schema: stream.stage.out(&stream.schema),
+        inbox: Inbox::new(ends),
+        merge: WatermarkMerge::new(stream.sources.len(), stream.rules.idle_advance),
+        store: WindowStore::new(spec, stream.rules.tick, aggregate.clone(), limits),
+        sink,
+        meter: board.shard(index.index()),
+        latency: board.latency_writer(index.index()),
+    }
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

@@ -76,13 +76,35 @@ impl Durable {
         (shards, sources): (usize, usize),
         only: Option<ShardIndex>,
     ) -> Result<Self, OpenError> {
+        Self::look(state, described, (shards, sources), (only, Base::Oldest))
+    }
+
+    /// Opens a state directory to take again what its shards hold now.
+    pub(super) fn look_at_last(
+        state: &State,
+        described: &[(String, String)],
+        parties: (usize, usize),
+    ) -> Result<Self, OpenError> {
+        Self::look(state, described, parties, (None, Base::Newest))
+    }
+
+    fn look(
+        state: &State,
+        described: &[(String, String)],
+        (shards, sources): (usize, usize),
+        (only, base): (Option<ShardIndex>, Base),
+    ) -> Result<Self, OpenError> {
         let directory = Arc::new(StateDirectory::look_at(state.folder())?);
         directory.check(state, described)?;
         // Reading is the same whatever was promised when it was written.
         let guarantee = Guarantee::Disk;
         let files = Arc::new(LogFiles::new(directory.folder(), guarantee));
         let journal = |shard| {
-            let part = (shard, guarantee, oldest_base(&directory, &files, shard)?);
+            let snapshot = match base {
+                Base::Oldest => oldest_base(&directory, &files, shard)?,
+                Base::Newest => directory.snapshot(shard)?,
+            };
+            let part = (shard, guarantee, snapshot);
             let parts = look_through(&directory, &files, part, (shards, sources))?;
             Journal::open(JournalParts { is_history: true, ..parts })
         };
@@ -90,6 +112,15 @@ impl Durable {
         let journals = wanted.map(journal).collect::<Result<_, _>>()?;
         Ok(Self { directory, journals, sources: Vec::new() })
     }
+}
+
+/// From which snapshot a log is taken again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Base {
+    /// From the oldest that it reaches back to.
+    Oldest,
+    /// From the one in force.
+    Newest,
 }
 
 fn indices(shards: usize) -> impl Iterator<Item = ShardIndex> {

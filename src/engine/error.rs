@@ -53,6 +53,9 @@ pub enum OpenError {
     /// The state directory can not be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A shard can not take again what earlier runs took.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// A source can not go on where an earlier run stood.
     #[error(transparent)]
     Source(#[from] SourceError),

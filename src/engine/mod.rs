@@ -12,6 +12,7 @@ mod durable;
 mod error;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 mod executors;
+mod rescale;
 mod running;
 mod runtime;
 mod sinks;

@@ -141,6 +141,33 @@ impl WatermarkMerge {
         self.reconsider()
     }
 
+    /// The merge of a shard that goes on where these stood together, having taken the same of
+    /// each lane: a promise that one of them heard holds for all.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn together(all: &[&Self]) -> Self {
+        let first = all.first().expect("there is a merge to go on from");
+        let lane = |at: usize| {
+            let lanes = || all.iter().map(|merge| merge.lanes[at]);
+            let active = lanes().find(|lane| lane.state == LaneState::Active);
+            let state = active.unwrap_or(first.lanes[at]).state;
+            let highest = |of: fn(Lane) -> Watermark| lanes().map(of).max();
+            Lane {
+                state,
+                watermark: highest(|lane| lane.watermark).unwrap_or(Watermark::START),
+                adopted: highest(|lane| lane.adopted).unwrap_or(Watermark::START),
+            }
+        };
+        Self {
+            lanes: (0..first.lanes.len()).map(lane).collect(),
+            merged: all.iter().map(|merge| merge.merged).max().unwrap_or(Watermark::START),
+            idle_advance: first.idle_advance,
+            all_idle: None,
+        }
+    }
+
     /// Writes down where all lanes stand.
     pub fn save(&self, out: &mut WordsWriter) {
         out.word(self.lanes.len() as u64);

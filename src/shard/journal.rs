@@ -269,6 +269,28 @@ impl Journal {
         Err(failed(StateError::Damaged { path, problem }))
     }
 
+    /// What snapshot and log say of each source.
+    pub(super) fn heard(&self) -> &[Heard] {
+        &self.parts.heard
+    }
+
+    /// How a log goes on behind what earlier runs wrote.
+    pub(super) fn next_start(&self) -> WriterStart {
+        let segment = self.parts.first_segment();
+        WriterStart { segment, next: self.parts.end.next, ..self.parts.start }
+    }
+
+    /// Whether all that came out of earlier runs is known to have arrived: so much was `taken`,
+    /// `before` of it when the shard's snapshot was put in force.
+    pub(super) fn has_arrived(
+        &self,
+        taken: OutputCounts,
+        before: OutputCounts,
+    ) -> Result<bool, StateError> {
+        let noted = self.parts.directory.output_progress()?;
+        Ok(taken == noted.map_or(before, |noted| self.noted(&noted)))
+    }
+
     /// Whether what earlier runs took is still being taken.
     pub(super) fn is_replaying(&self) -> bool {
         self.replay.is_some()

@@ -67,6 +67,17 @@ impl IntakePlace {
         self
     }
 
+    /// Rows that the lane of a shard had by then.
+    pub(super) fn rows_of(&self, shard: usize) -> Option<u64> {
+        self.lane_rows.get(shard).copied()
+    }
+
+    /// The same with so many lanes, of which those that are new have had nothing.
+    pub(super) fn with_lanes(mut self, lanes: usize) -> Self {
+        self.lane_rows.resize(lanes, 0);
+        self
+    }
+
     /// Whether the place is before another one of the same source.
     pub fn is_before(&self, other: &Self) -> bool {
         self.standing.position < other.standing.position

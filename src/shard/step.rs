@@ -91,8 +91,8 @@ pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
 
 /// One shard: lanes in, windows, results out.
 pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
-    parts: ShardParts<S, A, R>,
-    journal: Option<Journal>,
+    pub(super) parts: ShardParts<S, A, R>,
+    pub(super) journal: Option<Journal>,
     /// Which lane the next step begins with, so that none is favoured.
     first_lane: usize,
     /// Whether a source stopped before its end: what is open then comes out as interrupted.
@@ -165,6 +165,11 @@ where
             stopped_at: None,
             finished: false,
         })
+    }
+
+    /// What has come out of it, earlier runs counted in.
+    pub fn taken(&self) -> OutputCounts {
+        self.parts.sink.taken()
     }
 
     /// One bounded piece of work. `stopping`: what is left of very many windows comes out no more.
@@ -467,6 +472,29 @@ impl<S: Schema, A: Aggregate<S::Row>, R> ShardParts<S, A, R> {
     }
 }
 
+/// What a shard has counted, as its snapshots have it.
+#[derive(Clone, Debug)]
+pub(super) struct SavedCounts {
+    pub(super) taken: OutputCounts,
+    /// Rows received, counted, late and partly late.
+    pub(super) rows: [u64; 4],
+    /// Records that each lane has brought.
+    pub(super) lanes: Vec<u64>,
+}
+
+impl SavedCounts {
+    /// Those of a shard that has taken nothing of so many lanes.
+    pub(super) fn none(lanes: usize) -> Self {
+        Self { taken: OutputCounts::default(), rows: [0; 4], lanes: vec![0; lanes] }
+    }
+
+    pub(super) fn save(&self, out: &mut WordsWriter) {
+        let OutputCounts { results, late } = self.taken;
+        let counts = [results, late].into_iter().chain(self.rows);
+        counts.chain(self.lanes.iter().copied()).for_each(|count| out.word(count));
+    }
+}
+
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Frozen for WindowStore<K, A, Row> {
     fn is_frozen(&self) -> bool {
         self.is_frozen()
@@ -484,15 +512,20 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Frozen for WindowStore<K, A, Ro
 impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
     /// Begins to write down all that the shard holds and has counted.
     fn freeze(&mut self, out: &mut WordsWriter) {
-        let OutputCounts { results, late } = self.sink.taken();
-        let meter = &self.meter;
-        let counts = [&meter.received, &meter.counted, &meter.late, &meter.partly_late];
-        out.word(results);
-        out.word(late);
-        counts.iter().for_each(|count| out.word(count.get()));
-        self.inbox.received().for_each(|received| out.word(received));
+        self.counts().save(out);
         self.merge.save(out);
         self.store.freeze(out);
+    }
+
+    /// What it has counted.
+    pub(super) fn counts(&self) -> SavedCounts {
+        let meter = &self.meter;
+        let rows = [&meter.received, &meter.counted, &meter.late, &meter.partly_late];
+        SavedCounts {
+            taken: self.sink.taken(),
+            rows: rows.map(|count| count.get()),
+            lanes: self.inbox.received().collect(),
+        }
     }
 
     /// Brings a new shard to what was written down, behind what was heard of its sources.

@@ -6,6 +6,7 @@ use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
 use super::settings::{Durability, Keep, State};
 use super::snapshot::{self, Snapshot, SnapshotPlace, SnapshotWriter};
+use super::switch::{self, Switch};
 use crate::fault;
 use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
 use crate::log::{EntrySequence, LogIdentity, SegmentName};
@@ -42,6 +43,7 @@ impl StateDirectory {
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
         refuse_other(&folder)?;
         let lock = lock(&folder)?;
+        switch::finish(&folder)?;
         let identity = match read(&folder.join("manifest"))? {
             Some(bytes) => {
                 let manifest_path = folder.join("manifest").display().to_string();
@@ -87,6 +89,7 @@ impl StateDirectory {
         let bytes = read(&path)?
             .ok_or_else(|| StateError::NoState { path: folder.display().to_string() })?;
         let lock = lock_to_look(folder)?;
+        switch::finish(folder)?;
         let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
         Ok(Self::with(State::in_directory(folder), identity, lock))
     }
@@ -181,6 +184,26 @@ impl StateDirectory {
             }
         }
         Ok(false)
+    }
+
+    /// Brings to its end what a run was interrupted at that had begun to switch the directory in a
+    /// folder over to other logs and snapshots.
+    ///
+    /// # Errors
+    /// When the directory is in use, or the system says no.
+    pub fn finish_switch(folder: &Path) -> Result<(), StateError> {
+        match switch::is_ready(folder) {
+            true => Self::look_at(folder).map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins to switch over to other logs and snapshots.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn begin_switch(&self) -> Result<Switch, StateError> {
+        Switch::begin(&self.folder, self.identity)
     }
 
     /// Begins to write a snapshot.
@@ -381,7 +404,7 @@ fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<LogIdentity, 
     Ok(identity)
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

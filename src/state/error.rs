@@ -65,6 +65,18 @@ pub enum StateError {
         /// As it is.
         is: String,
     },
+    /// Its shards can not become more as they are.
+    #[error("{path}: its shards were {was} and are {is} now: {refusal}")]
+    Rescale {
+        /// The directory.
+        path: String,
+        /// How many there were.
+        was: usize,
+        /// How many there are to be.
+        is: usize,
+        /// Why not.
+        refusal: RescaleRefusal,
+    },
     /// A file of it is not what was written.
     #[error("{path}: {problem}; put the file back as it was, or begin anew with another directory")]
     Damaged {
@@ -85,6 +97,33 @@ pub enum StateError {
     /// A file of it, or the log of a shard, can not be used.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Why what shards hold can not be divided among more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RescaleRefusal {
+    /// They have not taken the same of their sources.
+    #[error(
+        "they stand at different places, since the last run was cut off or held something back; \
+         run once more with as many as there were until it ends or is stopped, and then with more"
+    )]
+    Apart,
+    /// Results would be numbered anew, and those that would have come again could not be told.
+    #[error(
+        "results came out behind the last snapshot, and it is not known whether they arrived; run \
+         once more with as many as there were until they have, and then with more"
+    )]
+    Unconfirmed,
+    /// History is kept of as many as there were.
+    #[error(
+        "history is kept, which ends where there are more; bring out of it what is needed, then \
+         let it go: keep nothing in this run, and again from the next one on"
+    )]
+    History,
+    /// There would be fewer of them.
+    #[error("there may come to be more of them, and not fewer; go on with as many")]
+    Fewer,
 }
 
 /// Whether what a pipeline is described by is many: its types of columns, but not its column of

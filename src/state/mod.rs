@@ -20,9 +20,11 @@ mod manifest;
 mod progress;
 mod settings;
 mod snapshot;
+mod switch;
 
 pub use directory::StateDirectory;
-pub use error::StateError;
+pub use error::{RescaleRefusal, StateError};
 pub use progress::OutputProgress;
 pub use settings::{Durability, Keep, State};
 pub use snapshot::{Replaced, Snapshot, SnapshotPlace, SnapshotWriter};
+pub use switch::Switch;

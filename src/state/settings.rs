@@ -91,6 +91,11 @@ impl State {
         self
     }
 
+    /// Whether any history stays.
+    pub fn keeps_history(&self) -> bool {
+        self.keep != Keep::Nothing
+    }
+
     /// How much history stays, by default none. It may be another from run to run.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {

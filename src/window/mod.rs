@@ -33,7 +33,8 @@ pub use spec::{
     ParseSpecError, SliceIndex, SpecError, Thresholds, Window, WindowIndex, WindowSpec,
 };
 pub use store::{
-    Added, Fired, Firing, Flow, LateRow, Reason, StoreError, StoreLimits, StoreStats, WindowStore,
+    Added, Fired, Firing, Flow, LateRow, NotTogether, Reason, StoreError, StoreLimits, StoreStats,
+    WindowStore,
 };
 
 #[cfg(test)]

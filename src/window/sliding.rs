@@ -115,6 +115,20 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         self.retained.get(at).map(|retained| retained.slice)
     }
 
+    /// The slices retained, oldest first.
+    pub(super) fn slices_retained(&self) -> impl Iterator<Item = SliceIndex> {
+        self.retained.iter().map(|retained| retained.slice)
+    }
+
+    /// The entries of a slice, if it is retained. Late records may have given a key several.
+    pub(super) fn each_of(&self, slice: SliceIndex, mut on_entry: impl FnMut(K::Ref<'_>, &P)) {
+        for retained in self.retained.iter().filter(|retained| retained.slice == slice) {
+            for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
+                on_entry(K::load(&self.heap, &self.slots[*slot as usize].key), partial);
+            }
+        }
+    }
+
     /// Adds the newest slice.
     pub(super) fn push<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
         &mut self,

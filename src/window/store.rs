@@ -1,6 +1,9 @@
 //! The windows of one shard: rows in, results out.
 
+mod rerouted;
 mod saved;
+
+pub use rerouted::NotTogether;
 
 use super::combiner::SlicePartial;
 use super::key_watch::KeyWatch;

@@ -31,11 +31,17 @@ impl Scratch {
 
     /// A run over the input, to be started.
     pub(crate) fn command(&self, more: &[&str]) -> Command {
+        self.command_of("2", more)
+    }
+
+    /// The same with so many shards.
+    pub(crate) fn command_of(&self, shards: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
         command
             .current_dir(self.0.path())
             .args(["agg", "in.csv", "--time", "t", "--time-unit", "ms", "--key", "k"])
-            .args(["--window", "2s", "--slide", "500ms", "--out-of-order", "1s", "--shards", "2"])
+            .args(["--window", "2s", "--slide", "500ms", "--out-of-order", "1s"])
+            .args(["--shards", shards])
             .args(["--agg", "count,sum(v),max(v),last(v)"])
             .args(more)
             .stdin(Stdio::null())
