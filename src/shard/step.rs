@@ -375,7 +375,7 @@ where
         }
         let mut left = RESULTS_PER_STEP;
         while left > 0 {
-            let mut session = self.parts.sink.session();
+            let mut session = self.parts.sink.session(self.parts.merge.merged());
             let before = session.results();
             let firing = self.parts.store.fire(&mut |fired| match left {
                 0 => Flow::Full,

@@ -203,6 +203,7 @@ pub(super) fn results<S: Schema, A: Aggregate<S::Row>>(
     let stride = result_stride::<S::Key, A::Partial>();
     let (rows, heap) = (&frame.rows()[*taken * stride..], frame.heap());
     let first = frame.header().lane_sequence + *taken as u64;
+    let watermark = frame.header().watermark();
     for (row, sequence) in rows.chunks_exact(stride).zip(first..) {
         *taken += 1;
         let (key, partial) = row[RESULT_HEAD_WORDS..].split_at(S::Key::words());
@@ -216,6 +217,7 @@ pub(super) fn results<S: Schema, A: Aggregate<S::Row>>(
             key: S::Key::read(key, heap),
             value: aggregate.lower(&partial),
             reason: Reason::from_raw(row[2]),
+            watermark,
             shard,
             sequence,
         });

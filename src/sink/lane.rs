@@ -1,6 +1,7 @@
 //! Results on their way to another thread: frames of partials in a ring, late records among them.
 //!
 //! ```text
+//!  a frame of results:  the header's watermark is the one that closed their windows
 //!  a row of results:    | start | end | reason | key words .. | partial words .. |
 //!  a row of late ones:  | window end | watermark | the record's own row ..       |
 //! ```
@@ -155,13 +156,15 @@ impl<S: Schema> LaneSink<S> {
 impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     type Session<'a> = LaneSession<'a>;
 
-    fn session(&mut self) -> LaneSession<'_> {
+    fn session(&mut self, watermark: Watermark) -> LaneSession<'_> {
         let abandoned = self.producer.is_abandoned();
         let stride = result_stride::<S::Key, A::Partial>();
         let claim = self.producer.claim(FRAME_WORDS_MAX);
-        let writer = claim.map(|claim| begin(claim, &mut self.tail, self.results, stride));
+        let writer =
+            claim.map(|claim| begin(claim, &mut self.tail, (watermark, self.results), stride));
         LaneSession {
             writer,
+            watermark,
             bell: &self.bell,
             results: &mut self.results,
             abandoned,
@@ -248,10 +251,10 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
 fn begin<'a>(
     claim: Claim<'a, u64>,
     tail: &'a mut Tail,
-    sequence: u64,
+    (watermark, sequence): (Watermark, u64),
     stride: usize,
 ) -> FrameWriter<'a, Claim<'a, u64>> {
-    let mut header = FrameHeader::new(FrameKind::Partials, Watermark::START);
+    let mut header = FrameHeader::new(FrameKind::Partials, watermark);
     header.lane_sequence = sequence;
     FrameWriter::begin(claim, tail, header, stride, Extras::NONE)
 }
@@ -262,6 +265,7 @@ fn begin<'a>(
 pub struct LaneSession<'a> {
     /// `None` when the ring is full.
     writer: Option<FrameWriter<'a, Claim<'a, u64>>>,
+    watermark: Watermark,
     bell: &'a Bell,
     results: &'a mut u64,
     abandoned: bool,
@@ -304,7 +308,7 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
         if writer.count() == 0 {
             return;
         }
-        let (claim, _, words) = writer.finish(Watermark::START, 0);
+        let (claim, _, words) = writer.finish(self.watermark, 0);
         claim.commit(words);
         self.bell.ring();
     }

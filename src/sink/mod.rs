@@ -13,6 +13,7 @@ pub use lane::{LaneSink, RESULT_HEAD_WORDS};
 
 use crate::aggregate::Aggregate;
 use crate::record::{KeyKind, Schema, ShardIndex};
+use crate::time::Watermark;
 use crate::window::{Fired, Flow, LateRow, Reason, Window};
 
 /// A result: what an aggregate came to for one key in one window.
@@ -27,6 +28,9 @@ pub struct WindowResult<K, V> {
     pub value: V,
     /// Why it came out now.
     pub reason: Reason,
+    /// The merged watermark of its shard that closed the window; [`Watermark::END`] once all
+    /// sources had ended, or the engine was stopped.
+    pub watermark: Watermark,
     /// The shard that owns the key.
     pub shard: ShardIndex,
     /// The number of the result among those of its shard, from 0.
@@ -44,7 +48,7 @@ pub struct LateRecord<'a, R: ?Sized> {
     /// The end of the last window that it would have counted in.
     pub window_end: i64,
     /// The watermark, of the record's own partition, that had passed that end.
-    pub watermark: crate::time::Watermark,
+    pub watermark: Watermark,
     /// The shard that owns the record's key.
     pub shard: ShardIndex,
     /// The number of the record among the late ones of its shard, from 0.
@@ -74,8 +78,8 @@ pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
     where
         Self: 'a;
 
-    /// Begins to take results.
-    fn session(&mut self) -> Self::Session<'_>;
+    /// Begins to take results, all of windows that this merged watermark closed.
+    fn session(&mut self, watermark: Watermark) -> Self::Session<'_>;
     /// Takes a late record. Never refuses: a shard brings those of one frame, then flushes.
     fn late(&mut self, schema: &S, late: &LateRow<'_, S::Row>);
     /// Lets out what waits. `false` when there is no room for all of it.
