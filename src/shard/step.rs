@@ -500,12 +500,12 @@ impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
         let from = &mut WordsReader::new(words);
         Heard::restore_all(from, self.inbox.lanes())?;
         let counts = OutputCounts { results: from.word()?, late: from.word()? };
-        self.sink.resume(counts);
         let meter = &self.meter;
         meter.results.set(counts.results);
         for count in [&meter.received, &meter.counted, &meter.late, &meter.partly_late] {
             count.set(from.word()?);
         }
+        self.sink.resume(counts, meter.late.get());
         for lane in 0..self.inbox.lanes() {
             self.inbox.note_earlier(lane, from.word()?);
         }

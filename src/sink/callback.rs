@@ -123,10 +123,10 @@ where
         OutputCounts { results: self.calls.sequence, late: self.calls.late }
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         (self.calls.sequence, self.calls.late) = (behind.results, behind.late);
         self.calls.meter.results.set(behind.results);
-        self.calls.meter.late.set(behind.late);
+        self.calls.meter.late.set(late);
     }
 
     fn hold(&mut self, schema: &S) {
@@ -134,7 +134,7 @@ where
         let (schema, meter) = (schema.clone(), Arc::clone(&self.calls.meter));
         let mut lane = LaneSink::new(schema.clone(), producer, Bell::new(), true, meter);
         let behind = ResultSink::<S, A>::confirmed(self);
-        ResultSink::<S, A>::resume(&mut lane, behind);
+        ResultSink::<S, A>::resume(&mut lane, behind, behind.late);
         self.held = Some(Box::new(Held { schema, lane, consumer }));
     }
 
@@ -260,10 +260,10 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
         ResultSink::<S, A>::taken(self)
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         self.results = behind.results;
         self.meter.results.set(behind.results);
-        self.meter.late.set(behind.late);
+        self.meter.late.set(late);
     }
 
     /// What is thrown away need not be held.

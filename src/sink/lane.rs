@@ -217,24 +217,20 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     }
 
     fn taken(&self) -> OutputCounts {
-        let late = if self.keep_late { self.late.records } else { self.meter.late.get() };
+        let late = if self.keep_late { self.late.records } else { 0 };
         OutputCounts { results: self.results, late }
     }
 
     fn confirmed(&self) -> OutputCounts {
         // A reader that has gone has confirmed no more than it said.
-        let confirmed = self.marks.confirmed.get();
-        match self.keep_late {
-            true => confirmed,
-            false => OutputCounts { late: ResultSink::<S, A>::taken(self).late, ..confirmed },
-        }
+        self.marks.confirmed.get()
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         (self.results, self.late.records) = (behind.results, behind.late);
         self.marks.confirmed.raise(behind);
         self.meter.results.set(behind.results);
-        self.meter.late.set(behind.late);
+        self.meter.late.set(late);
         self.meter.handed.set(behind.results);
     }
 

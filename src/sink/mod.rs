@@ -86,12 +86,14 @@ pub trait ResultSink<S: Schema, A: Aggregate<S::Row>>: Send {
     fn flush(&mut self) -> bool;
     /// Says that nothing more will come. `false` when there is no room to say so.
     fn finish(&mut self) -> bool;
-    /// What the sink has taken. Late records that wait for [`ResultSink::flush`] may be missing.
+    /// What the sink has taken to bring it out. Late records that wait for [`ResultSink::flush`]
+    /// may be missing, and those that nobody asked for are none of it.
     fn taken(&self) -> OutputCounts;
     /// What of it has reached those for whom it is, so that it need never come again.
     fn confirmed(&self) -> OutputCounts;
-    /// Goes on behind what an earlier run brought out and had confirmed.
-    fn resume(&mut self, behind: OutputCounts);
+    /// Goes on behind what an earlier run brought out and had confirmed, and behind so many `late`
+    /// records, brought out or not.
+    fn resume(&mut self, behind: OutputCounts, late: u64);
     /// From now on nothing leaves before it [is let out](ResultSink::let_out). Called before
     /// anything is taken.
     fn hold(&mut self, schema: &S);
