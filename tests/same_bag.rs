@@ -8,7 +8,7 @@ use tidewheel::source::{GeneratedRecord, Polled, Pusher, SourceError, Workload};
 use tidewheel::window::Reason;
 use tidewheel::{
     Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Running, Runtime, Source,
-    Span, Stream, Sum, Watermark, WindowSpec,
+    Span, Stream, Sum, Watermark, WindowResult, WindowSpec,
 };
 
 const PARTITIONS: usize = 3;
@@ -103,6 +103,15 @@ fn by_definition(size: i64, slide: i64) -> (Bag, u64, u64) {
     (bag, late, partly)
 }
 
+/// The watermark that closed the window of a result, which it has passed.
+fn closed_by<V>(result: &WindowResult<u32, V>) -> Watermark {
+    let horizon = result.watermark.horizon(Span::from_millis(1));
+    assert!(result.window.end.as_nanos() <= horizon, "its window was closed");
+    let is_end = result.watermark == Watermark::END;
+    assert!(is_end || result.reason == Reason::OnTime, "by {}", result.watermark);
+    result.watermark
+}
+
 fn run(
     (size, slide): (i64, i64),
     shards: usize,
@@ -135,11 +144,7 @@ fn run(
             let sequence = &mut sequences[result.shard.index()];
             assert_eq!(result.sequence, *sequence, "a shard's results are numbered without gaps");
             *sequence += 1;
-            let horizon = result.watermark.horizon(Span::from_millis(1));
-            assert!(result.window.end.as_nanos() <= horizon, "its window was closed");
-            let is_end = result.watermark == Watermark::END;
-            assert!(is_end || result.reason == Reason::OnTime, "by {}", result.watermark);
-            fired_at.insert(result.watermark);
+            fired_at.insert(closed_by(&result));
             let millis = |time: tidewheel::EventTime| time.as_nanos() / 1_000_000;
             let key = (millis(result.window.start), millis(result.window.end), result.key);
             assert_eq!(bag.insert(key, result.value), None, "a result came twice");

@@ -24,7 +24,7 @@ pub const RESULT_HEAD_WORDS: usize = 3;
 /// Words of a row of late records before the record's own row: window end and watermark.
 pub(super) const LATE_HEAD_WORDS: usize = 2;
 /// The stream number of late records.
-pub(super) const LATE_STREAM: u16 = 1;
+pub const LATE_STREAM: u16 = 1;
 
 /// Words of a row of results.
 pub(super) fn result_stride<K: KeyKind, P>() -> usize {
@@ -68,14 +68,16 @@ pub(crate) struct OutputMarks {
     pub(super) confirmed: Mark,
     /// What the reader may take.
     pub(super) let_out: Mark,
+    /// What is in the ring, or was.
+    pub(super) sent: Mark,
 }
 
 impl OutputMarks {
     /// Nothing is confirmed, and nothing held.
     pub(super) fn new() -> Arc<Self> {
         let all = OutputCounts { results: u64::MAX, late: u64::MAX };
-        let confirmed = Mark::at(OutputCounts::default());
-        Arc::new(Self { confirmed, let_out: Mark::at(all) })
+        let none = || Mark::at(OutputCounts::default());
+        Arc::new(Self { confirmed: none(), let_out: Mark::at(all), sent: none() })
     }
 }
 
@@ -148,6 +150,7 @@ impl<S: Schema> LaneSink<S> {
         }
         let (claim, _, words) = writer.finish(Watermark::START, 0);
         claim.commit(words);
+        self.marks.sent.raise(OutputCounts { results: self.results, late: self.late.records });
         self.bell.ring();
         true
     }
@@ -166,6 +169,7 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
             writer,
             watermark,
             bell: &self.bell,
+            sent: &self.marks.sent,
             results: &mut self.results,
             abandoned,
             meter: &self.meter,
@@ -263,6 +267,7 @@ pub struct LaneSession<'a> {
     writer: Option<FrameWriter<'a, Claim<'a, u64>>>,
     watermark: Watermark,
     bell: &'a Bell,
+    sent: &'a Mark,
     results: &'a mut u64,
     abandoned: bool,
     meter: &'a SinkMeter,
@@ -306,6 +311,7 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
         }
         let (claim, _, words) = writer.finish(self.watermark, 0);
         claim.commit(words);
+        self.sent.raise(OutputCounts { results: *self.results, late: 0 });
         self.bell.ring();
     }
 }

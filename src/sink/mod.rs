@@ -1,15 +1,23 @@
-//! Where results go: a callback on the shard's core, a handle that another thread polls, a count.
+//! Where results go: a callback on the shard's core, a handle that another thread polls, a count;
+//! and from a handle into a result log, or a table.
 //!
-//! May use `window`, `aggregate`, `frame`, `ring`, `record`, `time`, `cpu`, `metrics` and
-//! `limits`. A sink never blocks: it says when it has no room, and the shard waits.
+//! May use `window`, `aggregate`, `frame`, `ring`, `record`, `time`, `cpu`, `metrics`, `state`,
+//! `log`, `fault` and `limits`. A sink never blocks: it says when it has no room, and the shard
+//! waits.
 
 mod callback;
 mod handle;
 mod lane;
+mod log;
+mod upsert;
 
 pub use callback::{Callback, Discard};
+pub(crate) use handle::Delivering;
 pub use handle::{Output, Results};
-pub use lane::{LaneSink, RESULT_HEAD_WORDS};
+pub use lane::{LATE_STREAM, LaneSink, RESULT_HEAD_WORDS};
+pub(crate) use log::layout;
+pub use log::{ResultLog, ResultLogError, ResultReader, is_result_log};
+pub use upsert::{UpsertError, UpsertTable};
 
 use crate::aggregate::Aggregate;
 use crate::record::{KeyKind, Schema, ShardIndex};
