@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tidewheel::engine::EngineError;
 use tidewheel::log::LogError;
 use tidewheel::shard::ShardError;
+use tidewheel::sink::ResultLogError;
 use tidewheel::source::SourceError;
 use tidewheel::state::StateError;
 use tidewheel::text::{ErrorClass, OpenError};
@@ -75,6 +76,18 @@ impl From<StateError> for Failure {
             StateError::Locked { .. } => Self::Io(text),
             StateError::Log(error) => of_log(&error, text),
             StateError::Damaged { .. } => Self::Corrupted(text),
+            _ => Self::Usage(text),
+        }
+    }
+}
+
+impl From<ResultLogError> for Failure {
+    fn from(error: ResultLogError) -> Self {
+        let text = error.to_string();
+        match error {
+            ResultLogError::State(error) => error.into(),
+            ResultLogError::Lost { .. } => Self::Corrupted(text),
+            ResultLogError::Broken | ResultLogError::OtherEngine => Self::Fault(text),
             _ => Self::Usage(text),
         }
     }
