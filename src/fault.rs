@@ -47,6 +47,9 @@ pub const POINTS: &[&str] = &[
     "output.half",
     "output.flushed",
     "output.said",
+    "results.append",
+    "results.written",
+    "results.noted",
 ];
 
 /// Takes from the environment what is to happen where.

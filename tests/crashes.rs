@@ -65,6 +65,17 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
 }
 
 #[test]
+fn a_run_whose_late_records_go_nowhere_is_gone_on_with_behind_a_snapshot() {
+    let scratch = Scratch::new(30_000);
+    let kept = ["--state", "state", "--output", "out.csv", "--snapshot-every", "20KB"];
+    let done = run(&scratch, &kept);
+    assert!(done.status.success() && errors(&done).contains(" late, "), "{}", errors(&done));
+    assert!(scratch.path("state").join("s000.snapshot").exists());
+    let again = run(&scratch, &kept);
+    assert!(again.status.success(), "{}", errors(&again));
+}
+
+#[test]
 fn a_run_that_is_finished_is_not_added_to_in_silence() {
     let scratch = Scratch::new(ROWS);
     let done = run(&scratch, &KEPT);

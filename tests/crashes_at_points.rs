@@ -4,7 +4,7 @@
 mod crashed;
 
 use crashed::{KEPT, Scratch, bag, errors};
-use std::process::Output;
+use std::process::{Command, Output};
 use tidewheel::fault::POINTS;
 
 /// A scratch folder, and what one run brings out there.
@@ -19,16 +19,46 @@ fn run(scratch: &Scratch, more: &[&str], points: &str) -> Output {
     scratch.command(more).env("FAILPOINTS", points).output().expect("the command runs")
 }
 
+/// Where results go: into files, or into a result log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sink {
+    Files,
+    Log,
+}
+
+/// What is tried: a sink, each with what is to be survived.
+const WAYS: [(Sink, &str); 4] = [
+    (Sink::Files, "process"),
+    (Sink::Files, "disk=1ms"),
+    (Sink::Log, "process"),
+    (Sink::Log, "disk=1ms"),
+];
+
+const LOGGED: [&str; 8] =
+    ["--state", "state", "--output", "results", "--late", "results", "--format", "log"];
+
 /// A run with state and with snapshots.
-fn kept(scratch: &Scratch, durability: &str, points: &str) -> Output {
+fn kept(scratch: &Scratch, (sink, durability): (Sink, &str), points: &str) -> Output {
     let more = ["--snapshot-every", "20KB", "--durability", durability];
-    run(scratch, &[&KEPT[..], &more].concat(), points)
+    let to = if sink == Sink::Files { &KEPT[..] } else { &LOGGED };
+    run(scratch, &[to, &more].concat(), points)
+}
+
+fn begin_anew(scratch: &Scratch) {
+    scratch.begin_anew();
+    let _ = std::fs::remove_dir_all(scratch.path("results"));
 }
 
 /// Runs to the end, and looks whether what is there is what one run brings out.
-fn finish(scratch: &Scratch, durability: &str, behind: &str) {
-    let done = kept(scratch, durability, "");
+fn finish(scratch: &Scratch, way: (Sink, &str), behind: &str) {
+    let done = kept(scratch, way, "");
     assert!(done.status.success(), "behind {behind}: {}", errors(&done));
+    if way.0 == Sink::Log {
+        let mut rows = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
+        rows.current_dir(scratch.path("")).args(["log", "rows", "results"]);
+        let rows = rows.args(["--output", "out.csv", "--late", "late.csv"]).output().unwrap();
+        assert!(rows.status.success(), "behind {behind}: {}", errors(&rows));
+    }
     for (found, whole) in [("out.csv", "whole.csv"), ("late.csv", "whole-late.csv")] {
         let (found, whole) = (bag(&scratch.path(found)), bag(&scratch.path(whole)));
         assert!(found == whole, "behind {behind}: {} of {}", found.len(), whole.len());
@@ -60,21 +90,21 @@ fn everywhere(action: &str) -> Vec<(&'static str, String)> {
 fn runs_that_are_killed_at_any_place_leave_what_one_run_leaves() {
     let scratch = whole();
     let mut killed_at = Vec::new();
-    for durability in ["process", "disk=1ms"] {
-        scratch.begin_anew();
+    for way in WAYS {
+        begin_anew(&scratch);
         for (point, points) in everywhere("return(kill)") {
-            let run = kept(&scratch, durability, &points);
+            let run = kept(&scratch, way, &points);
             match run.status.code() {
                 None => killed_at.push(point),
                 // It came to its end without coming there.
-                Some(0) => finish(&scratch, durability, point),
-                Some(_) => panic!("{points}, {durability}: {}", errors(&run)),
+                Some(0) => finish(&scratch, way, point),
+                Some(_) => panic!("{points}, {way:?}: {}", errors(&run)),
             }
             if run.status.success() {
-                scratch.begin_anew();
+                begin_anew(&scratch);
             }
         }
-        finish(&scratch, durability, "all of them");
+        finish(&scratch, way, "all of them");
     }
     let missed =
         POINTS.iter().filter(|point| !killed_at.contains(point) && !NOT_HERE.contains(point));
@@ -87,25 +117,25 @@ fn runs_that_are_killed_at_any_place_leave_what_one_run_leaves() {
 fn a_disk_that_is_full_at_any_place_ends_the_run_with_a_clear_error_and_nothing_is_lost() {
     let scratch = whole();
     let mut failed_at = Vec::new();
-    for durability in ["process", "disk=1ms"] {
-        scratch.begin_anew();
+    for way in WAYS {
+        begin_anew(&scratch);
         for (point, points) in everywhere("return(28)") {
-            let run = kept(&scratch, durability, &points);
+            let run = kept(&scratch, way, &points);
             let told = errors(&run);
             match run.status.code() {
                 Some(3) => failed_at.push(point),
-                Some(0) => finish(&scratch, durability, point),
-                code => panic!("{points}, {durability}: {code:?} {told}"),
+                Some(0) => finish(&scratch, way, point),
+                code => panic!("{points}, {way:?}: {code:?} {told}"),
             }
             if run.status.success() {
-                scratch.begin_anew();
+                begin_anew(&scratch);
                 continue;
             }
             assert!(told.contains("No space left on device"), "{points}: {told}");
-            let names = ["state", "out.csv", "late.csv"];
+            let names = ["state", "out.csv", "late.csv", "results"];
             assert!(names.iter().any(|name| told.contains(name)), "{points}: {told}");
         }
-        finish(&scratch, durability, "all of them");
+        finish(&scratch, way, "all of them");
     }
     assert!(failed_at.len() >= 20, "{failed_at:?}");
 }

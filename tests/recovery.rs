@@ -64,7 +64,8 @@ macro_rules! pipeline {
         let shared = Arc::clone(&told);
         let mut pipeline = aggregated!(job)
             .for_each(move |result| {
-                let text = format!("{} {} {:?}", result.window, result.key, result.value);
+                let what = format!("{} {} {:?}", result.window, result.key, result.value);
+                let text = format!("{what}\tby {}", result.watermark);
                 shared.lock().unwrap().push(((result.shard.0, result.sequence), text));
             })
             .shards(job.shards)
@@ -125,9 +126,11 @@ impl Job {
     }
 }
 
-/// The bag of results, without where they come from.
-fn bag(told: &Told) -> Vec<&String> {
-    let mut bag: Vec<&String> = told.values().collect();
+/// The bag of results, without where they come from, and without the watermarks that they came out
+/// at, which follow from how the lanes' frames interleave.
+fn bag(told: &Told) -> Vec<&str> {
+    let what = told.values().map(|text| text.split('\t').next().unwrap_or_default());
+    let mut bag: Vec<&str> = what.collect();
     bag.sort();
     bag
 }

@@ -1,14 +1,14 @@
 //! The same input gives the same bag of results: at any number of shards, on either runtime, by
 //! hand, in batches of any size. And the bag is what windows mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tidewheel::record::Typed;
 use tidewheel::source::{GeneratedRecord, Polled, Pusher, SourceError, Workload};
 use tidewheel::window::Reason;
 use tidewheel::{
     Combining, Count, Last, Max, MemorySource, Output, Progress, Record, Running, Runtime, Source,
-    Span, Stream, Sum, WindowSpec,
+    Span, Stream, Sum, Watermark, WindowResult, WindowSpec,
 };
 
 const PARTITIONS: usize = 3;
@@ -103,6 +103,15 @@ fn by_definition(size: i64, slide: i64) -> (Bag, u64, u64) {
     (bag, late, partly)
 }
 
+/// The watermark that closed the window of a result, which it has passed.
+fn closed_by<V>(result: &WindowResult<u32, V>) -> Watermark {
+    let horizon = result.watermark.horizon(Span::from_millis(1));
+    assert!(result.window.end.as_nanos() <= horizon, "its window was closed");
+    let is_end = result.watermark == Watermark::END;
+    assert!(is_end || result.reason == Reason::OnTime, "by {}", result.watermark);
+    result.watermark
+}
+
 fn run(
     (size, slide): (i64, i64),
     shards: usize,
@@ -129,12 +138,13 @@ fn run(
         .open()
         .unwrap();
     let (mut bag, mut late) = (Bag::new(), 0);
-    let mut sequences = vec![0; shards];
+    let (mut sequences, mut fired_at) = (vec![0; shards], BTreeSet::new());
     let mut take = |output: Output<'_, u32, (u64, i128, i64, i64), GeneratedRecord>| match output {
         Output::Result(result) => {
             let sequence = &mut sequences[result.shard.index()];
             assert_eq!(result.sequence, *sequence, "a shard's results are numbered without gaps");
             *sequence += 1;
+            fired_at.insert(closed_by(&result));
             let millis = |time: tidewheel::EventTime| time.as_nanos() / 1_000_000;
             let key = (millis(result.window.start), millis(result.window.end), result.key);
             assert_eq!(bag.insert(key, result.value), None, "a result came twice");
@@ -158,6 +168,7 @@ fn run(
             running.join().unwrap()
         }
     };
+    assert!(fired_at.len() > 2 && fired_at.last() == Some(&Watermark::END), "{fired_at:?}");
     assert!(metrics.ledger().is_balanced(), "{}", metrics.ledger());
     assert_eq!(metrics.late(), late);
     let ended = metrics.shards.iter().map(|shard| shard.ended);

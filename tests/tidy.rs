@@ -32,6 +32,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "sink",
         &[
             "sync",
+            "fault",
+            "state",
+            "log",
             "exchange",
             "window",
             "aggregate",

@@ -1,9 +1,9 @@
 //! `tidewheel agg`: files in, windows out.
 
-use super::args::{Agg, Destination, format_name, is_json_lines, type_name};
+use super::args::{Agg, Destination, OutputFormat, is_json_lines, type_name};
 use super::exit::Failure;
 use super::kept::Kept;
-use super::output::{Outputs, refuse_overwriting};
+use super::output::{Out, Outputs, refuse_overwriting};
 use super::types;
 use super::watch::{Watch, Writing};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
@@ -19,7 +19,7 @@ use tidewheel::engine::{Running, Stream};
 use tidewheel::operator::Unfiltered;
 use tidewheel::record::Columns;
 use tidewheel::shard::{DeadLetter, JumpRule};
-use tidewheel::sink::{Output, Results};
+use tidewheel::sink::{ResultLog, Results};
 use tidewheel::state::State;
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, parse_aggregates, with_aggregates,
@@ -53,9 +53,11 @@ pub(crate) fn run(arguments: &Agg) -> Result<(), Failure> {
         .map_err(|error| usage(error.to_string()))?;
     let mut plan = read_plan(arguments, &calls)?;
     refuse_overwriting(arguments)?;
-    if arguments.state.is_some() && arguments.format == Some(ResultFormat::Table) {
+    if arguments.state.is_some()
+        && arguments.format == Some(OutputFormat::Text(ResultFormat::Table))
+    {
         return Err(usage(
-            "--format table cannot be gone on with; with --state say csv or jsonl".to_owned(),
+            "--format table cannot be gone on with; with --state say csv, jsonl or log".to_owned(),
         ));
     }
     let inputs = arguments.files.iter().map(|path| match path.as_os_str() == OsStr::new("-") {
@@ -356,11 +358,13 @@ impl Job<'_> {
             ("delimiter", arguments.delimiter.to_string()),
             ("names of columns", listed(arguments.column_names())),
             ("text for null", listed(arguments.null_texts())),
-            (types::FORMAT, format_name(arguments.result_format()).to_owned()),
+            (types::FORMAT, arguments.output_format().name().to_owned()),
             (types::REASONS, if arguments.kind { types::THERE } else { "not there" }.to_owned()),
             (types::OUTPUT, file(&arguments.output)),
             (types::LATE, arguments.late.as_ref().map_or_else(none, file)),
             (types::LATE_HEADER, header),
+            // The state's own delivery stays exactly-once: when a result is out, and not only
+            // handed over, is known here, and so here it is confirmed.
             (types::DELIVERY, arguments.deliver.to_string()),
         ];
         Some(lines.into_iter().fold(state, |state, (what, value)| state.described(what, value)))
@@ -401,17 +405,23 @@ impl AggregatesVisitor for Job<'_> {
             pipeline = pipeline.state(state);
         }
         let (engine, results) = pipeline.open()?;
-        let kept = engine.state().map(|directory| {
-            let shards = engine.metrics().shards.len();
-            Kept::open(Arc::clone(directory), shards)
-        });
-        let kept = kept.transpose()?;
         let before = engine.metrics();
         if before.records_in() > 0 {
             let records = super::counted(before.records_in(), "record");
             super::say(&format!("going on behind {records}"));
         }
-        let outputs = Outputs::open(arguments, columns, opened.header.as_deref(), kept)?;
+        let outputs = match (arguments.is_result_log(), &arguments.output) {
+            (true, Destination::File(folder)) => {
+                Out::Log(Box::new(ResultLog::open(folder, &results)?))
+            }
+            _ => {
+                let kept = engine.state().map(|directory| {
+                    Kept::open(Arc::clone(directory), engine.metrics().shards.len())
+                });
+                let (kept, header) = (kept.transpose()?, opened.header.as_deref());
+                Out::Rows(Box::new(Outputs::open(arguments, columns, header, kept)?))
+            }
+        };
         let watch = Watch::new(arguments, before);
         let running = engine.start()?;
         follow(running, results, outputs, (watch, &signals))
@@ -443,7 +453,7 @@ fn tell_dead_letter() -> impl Fn(DeadLetter) + Send + Sync + 'static {
 fn follow<const WORDS: usize>(
     running: Running,
     results: Results<Columns, ColumnAggregates<WORDS>>,
-    mut outputs: Outputs,
+    mut outputs: Out,
     (watch, signals): (Watch, &AtomicUsize),
 ) -> Result<(), Failure> {
     let cores = tidewheel::cpu::Topology::detect().cpu_count();
@@ -503,27 +513,11 @@ impl Drop for Over<'_> {
 /// Writes results until there are no more.
 fn write_all<const WORDS: usize>(
     mut results: Results<Columns, ColumnAggregates<WORDS>>,
-    outputs: &mut Outputs,
+    outputs: &mut Out,
     writing: &Writing,
 ) -> Result<(), Failure> {
     loop {
-        let mut failed = None;
-        let outputs_now = results.poll(|output| {
-            let written = match &output {
-                Output::Result(result) => outputs.result(result),
-                Output::Late(late) => outputs.late(late),
-            };
-            writing.note();
-            if let Err(failure) = written {
-                failed.get_or_insert(failure);
-            }
-        });
-        if let Some(failure) = failed {
-            return Err(failure);
-        }
-        if outputs.keep(false)? {
-            results.confirm();
-        }
+        let outputs_now = outputs.take(&mut results, || writing.note())?;
         writing.note();
         if outputs_now == 0 {
             if results.is_ended() {

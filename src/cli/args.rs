@@ -1,5 +1,6 @@
 //! The flags.
 
+use super::log::Log;
 use super::replay::Replay;
 use super::verify::Verify;
 use bytesize::ByteSize;
@@ -31,8 +32,8 @@ pub(crate) enum Command {
     Agg(Box<Agg>),
     /// Look at this machine and say what would slow Tidewheel down, and how to mend it.
     Doctor(Doctor),
-    /// Look into a state directory (agg --state): list it, show its entries, see whether it is
-    /// whole. Nothing is changed but by repair.
+    /// Look into a state directory (agg --state) or a result log (agg --format log): list it, show
+    /// its entries or its rows, see whether it is whole. Nothing is changed but by repair.
     Log(Log),
     /// Take again what a state directory keeps of its log, and write the results once more.
     Replay(Replay),
@@ -213,21 +214,24 @@ pub(crate) struct Agg {
     #[arg(long, value_name = "TEXT,..", value_parser = parse_names, allow_hyphen_values = true)]
     null: Vec<Names>,
 
-    /// How results are written, table, csv or jsonl.
+    /// How results are written: table, csv, jsonl or log.
     ///
-    /// If not given, JSON Lines to an --output that ends in .jsonl, .ndjson or .json, a table on a
+    /// With log, --output names a folder: a result log, to which each result is added once, however
+    /// often the run is cut off; tidewheel log rows brings its rows out. It wants --state. If not
+    /// given, JSON Lines to an --output that ends in .jsonl, .ndjson or .json, a table on a
     /// terminal, CSV elsewhere. In CSV a null is nothing, and an empty text, which JSON may bring,
     /// is "": they can be told apart. (Read as CSV again, both are null.)
     #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
-    pub(crate) format: Option<ResultFormat>,
+    pub(crate) format: Option<OutputFormat>,
 
-    /// Write results to this file; '-' is standard output.
+    /// Write results to this file, or folder with --format log; '-' is standard output.
     #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
     pub(crate) output: Destination,
 
     /// Write late records, as they were read, to this file; '-' is standard output, where results
     /// go elsewhere. One header stands above all of them, so CSV files must have the same columns
-    /// in the same order.
+    /// in the same order. With --format log
+    /// it is the folder that --output is, and late records are added to the log.
     #[arg(long, value_name = "FILE", value_parser = destination())]
     pub(crate) late: Option<Destination>,
 
@@ -370,12 +374,44 @@ impl Agg {
     }
 
     /// How results are written, asked for or not.
-    pub(crate) fn result_format(&self) -> ResultFormat {
-        match (self.format, &self.output) {
-            (Some(format), _) => format,
+    pub(crate) fn output_format(&self) -> OutputFormat {
+        OutputFormat::Text(match (self.format, &self.output) {
+            (Some(format), _) => return format,
             (None, Destination::File(path)) if is_json_lines(path) => ResultFormat::JsonLines,
             (None, output) if output.is_terminal() && self.state.is_none() => ResultFormat::Table,
             (None, _) => ResultFormat::Csv,
+        })
+    }
+
+    /// Whether results go into a result log.
+    pub(crate) fn is_result_log(&self) -> bool {
+        self.format == Some(OutputFormat::Log)
+    }
+}
+
+/// How a run writes its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputFormat {
+    /// As text.
+    Text(ResultFormat),
+    /// Into a result log.
+    Log,
+}
+
+impl OutputFormat {
+    /// How they are written where they are to be read.
+    pub(crate) const fn text(self) -> ResultFormat {
+        match self {
+            Self::Text(format) => format,
+            Self::Log => ResultFormat::Csv,
+        }
+    }
+
+    /// What it is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Text(format) => format_name(format),
+            Self::Log => "log",
         }
     }
 }
@@ -438,60 +474,6 @@ pub(crate) fn destination() -> impl TypedValueParser<Value = Destination> {
     })
 }
 
-/// Looks into a state directory.
-#[derive(Debug, Args)]
-pub(crate) struct Log {
-    #[command(subcommand)]
-    pub(crate) action: LogAction,
-}
-
-/// What is to be looked at.
-#[derive(Debug, Subcommand)]
-pub(crate) enum LogAction {
-    /// List snapshots and log segments, shard by shard.
-    Ls(LogPlace),
-    /// Show the log's entries, one a line.
-    Dump {
-        #[command(flatten)]
-        place: LogPlace,
-        /// Begin with this entry of each shard.
-        #[arg(long, value_name = "ENTRY", default_value_t = 0)]
-        from: u64,
-        /// Show so many at most.
-        #[arg(long, value_name = "ENTRIES")]
-        limit: Option<u64>,
-    },
-    /// Read all that a run would go on with, every checksum and every number; exit 4 if anything
-    /// is not as it was written, saying which byte. The torn end that a killed run leaves is no
-    /// damage.
-    Verify(LogPlace),
-    /// Mend what verify finds damaged, as far as it can be, and delete nothing: log segments from
-    /// the damage on, and a damaged snapshot that the log reaches back before, are moved into
-    /// DIR/damaged-1 (or -2 ...). Says what that loses. Exit 4 if it cannot be mended; nothing is
-    /// changed then.
-    Repair {
-        #[command(flatten)]
-        place: LogPlace,
-        /// Change nothing, and say what would be done.
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-/// Whose log.
-#[derive(Debug, Args)]
-pub(crate) struct LogPlace {
-    /// The state directory.
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    /// Only this shard, counted from 0.
-    #[arg(long)]
-    pub(crate) shard: Option<u16>,
-    /// How it is written.
-    #[arg(long, value_enum, default_value = "text")]
-    pub(crate) format: OutputStyle,
-}
-
 /// How often a result leaves that a cut-off run may have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::enum_variant_names, reason = "the names that the field has for them")]
@@ -512,11 +494,12 @@ pub(crate) enum Delivery {
 /// As it is said on the command line.
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ExactlyOnce => "exactly-once",
-            Self::AtLeastOnce => "at-least-once",
-            Self::AtMostOnce => "at-most-once",
-        })
+        let delivery = match self {
+            Self::ExactlyOnce => tidewheel::state::Delivery::ExactlyOnce,
+            Self::AtLeastOnce => tidewheel::state::Delivery::AtLeastOnce,
+            Self::AtMostOnce => tidewheel::state::Delivery::AtMostOnce,
+        };
+        delivery.fmt(f)
     }
 }
 
@@ -568,7 +551,20 @@ fn parse_runtime(text: &str) -> Result<Runtime, String> {
     )
 }
 
-pub(crate) fn parse_output_format(text: &str) -> Result<ResultFormat, String> {
+/// How a run is to write its results.
+pub(crate) fn parse_output_format(text: &str) -> Result<OutputFormat, String> {
+    named(
+        text,
+        [
+            ("table", OutputFormat::Text(ResultFormat::Table), &["text"][..]),
+            ("csv", OutputFormat::Text(ResultFormat::Csv), &["tsv"]),
+            ("jsonl", OutputFormat::Text(ResultFormat::JsonLines), JSON_LINES_ALSO),
+            ("log", OutputFormat::Log, &[]),
+        ],
+    )
+}
+
+pub(crate) fn parse_text_format(text: &str) -> Result<ResultFormat, String> {
     named(
         text,
         [
@@ -656,7 +652,7 @@ pub(crate) const fn type_name(declared: DeclaredType) -> &'static str {
 }
 
 /// What a format of results is called.
-pub(crate) const fn format_name(format: ResultFormat) -> &'static str {
+const fn format_name(format: ResultFormat) -> &'static str {
     match format {
         ResultFormat::Table => "table",
         ResultFormat::Csv => "csv",

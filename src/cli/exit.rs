@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tidewheel::engine::EngineError;
 use tidewheel::log::LogError;
 use tidewheel::shard::ShardError;
+use tidewheel::sink::ResultLogError;
 use tidewheel::source::SourceError;
 use tidewheel::state::{RescaleRefusal, StateError};
 use tidewheel::text::{ErrorClass, OpenError};
@@ -79,6 +80,18 @@ impl From<StateError> for Failure {
             StateError::Rescale { was, .. } => Self::Usage(format!("{text} (--shards {was})")),
             StateError::Log(error) => of_log(&error, text),
             StateError::Damaged { .. } => Self::Corrupted(text),
+            _ => Self::Usage(text),
+        }
+    }
+}
+
+impl From<ResultLogError> for Failure {
+    fn from(error: ResultLogError) -> Self {
+        let text = error.to_string();
+        match error {
+            ResultLogError::State(error) => error.into(),
+            ResultLogError::Lost { .. } => Self::Corrupted(text),
+            ResultLogError::Broken | ResultLogError::OtherEngine => Self::Fault(text),
             _ => Self::Usage(text),
         }
     }

@@ -1,20 +1,22 @@
 //! What a state directory keeps of `tidewheel agg`: which results came of which log, taken again
 //! shard by shard.
 
+use super::args::{OutputFormat, parse_output_format};
 use super::exit::Failure;
 use super::output::row_of;
 use super::types;
 use std::path::{Path, PathBuf};
 use tidewheel::engine::Stream;
 use tidewheel::operator::Unfiltered;
-use tidewheel::record::{ColumnRows, Columns, ColumnsBatch, ShardIndex};
-use tidewheel::sink::{Output, Results};
+use tidewheel::record::{ColumnRow, ColumnRows, Columns, ColumnsBatch, ShardIndex};
+use tidewheel::sink::{Output, ResultReader, Results};
 use tidewheel::source::{Polled, Source, SourceError};
 use tidewheel::state::{State, StateDirectory};
 use tidewheel::text::aggregates::{
-    AggregateCall, AggregatesVisitor, ColumnAggregates, parse_aggregates, with_aggregates,
+    AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnValues, parse_aggregates,
+    with_aggregates,
 };
-use tidewheel::text::render::{ResultColumns, ResultFormat, ResultRow};
+use tidewheel::text::render::{ResultColumns, ResultRow};
 use tidewheel::{Engine, Progress, Span, WindowSpec};
 
 /// How the run of a state directory was described.
@@ -22,7 +24,7 @@ pub(crate) struct History {
     pub(crate) folder: PathBuf,
     pub(crate) shards: u16,
     pub(crate) columns: ResultColumns,
-    pub(crate) format: ResultFormat,
+    pub(crate) format: OutputFormat,
     pub(crate) output: PathBuf,
     pub(crate) delivery: String,
     /// The file of late records, if there is one, and the header that stands there.
@@ -91,8 +93,7 @@ impl History {
             folder: folder.to_owned(),
             shards: number("shards")?,
             columns,
-            format: super::args::parse_output_format(&line(types::FORMAT)?)
-                .map_err(|_| bad(types::FORMAT))?,
+            format: parse_output_format(&line(types::FORMAT)?).map_err(|_| bad(types::FORMAT))?,
             output: PathBuf::from(line(types::OUTPUT)?),
             delivery: line(types::DELIVERY)?,
             late,
@@ -120,13 +121,29 @@ impl History {
 
     /// Shows what comes out of a shard's log once more, in the order of its numbers.
     pub(crate) fn replay(&self, shard: ShardIndex, viewer: &mut dyn Viewer) -> Result<(), Failure> {
+        self.visit(|schema| Replaying { history: self, shard, schema, viewer })
+    }
+
+    /// Shows what a result log holds of a shard, in the order of its numbers.
+    pub(crate) fn held_by_log(
+        &self,
+        folder: &Path,
+        shard: ShardIndex,
+        viewer: &mut dyn Viewer,
+    ) -> Result<(), Failure> {
+        self.visit(|schema| Reading { folder, shard, schema, viewer })
+    }
+
+    fn visit<V>(&self, visitor: impl FnOnce(Columns) -> V) -> Result<(), Failure>
+    where
+        V: AggregatesVisitor<Output = Result<(), Failure>>,
+    {
         let inputs = types::inputs_of(&self.calls);
         let places = types::places(&inputs, &types::recorded(&self.types));
         let schema = Columns::new(u16::try_from(inputs.len()).unwrap_or(u16::MAX));
         let place =
             |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
-        let replaying = Replaying { history: self, shard, schema, viewer };
-        with_aggregates(&self.calls, schema, place, replaying)
+        with_aggregates(&self.calls, schema, place, visitor(schema))
             .map_err(|error| Failure::Corrupted(format!("{}: {error}", self.folder.display())))?
     }
 }
@@ -178,6 +195,42 @@ impl AggregatesVisitor for Replaying<'_> {
     }
 }
 
+/// The results of one shard in a result log.
+struct Reading<'h> {
+    folder: &'h Path,
+    shard: ShardIndex,
+    schema: Columns,
+    viewer: &'h mut dyn Viewer,
+}
+
+impl AggregatesVisitor for Reading<'_> {
+    type Output = Result<(), Failure>;
+
+    fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
+        let Self { folder, shard, schema, viewer } = self;
+        let mut wanted = Ok(Wanted::More);
+        let reader = ResultReader::open(folder, schema, aggregates)?;
+        reader.for_each(Some(shard), |output| show_one(output, &mut wanted, viewer))?;
+        wanted.map(drop)
+    }
+}
+
+/// Shows an output, if more is wanted.
+fn show_one<const WORDS: usize>(
+    output: Output<'_, &[u8], ColumnValues<WORDS>, ColumnRow>,
+    wanted: &mut Result<Wanted, Failure>,
+    viewer: &mut dyn Viewer,
+) {
+    let Ok(Wanted::More) = wanted else { return };
+    *wanted = match &output {
+        Output::Result(result) => viewer.result(result.sequence, &row_of(result)),
+        Output::Late(late) => {
+            let text = late.row.text(late.heap);
+            viewer.late(late.sequence, text).map(|()| Wanted::More)
+        }
+    };
+}
+
 /// Shows results until there are no more, or no more are wanted.
 fn show<const WORDS: usize>(
     mut engine: Engine,
@@ -187,16 +240,7 @@ fn show<const WORDS: usize>(
     let mut wanted = Ok(Wanted::More);
     while !results.is_ended() {
         let progress = engine.step()?;
-        let shown = results.poll(|output| {
-            let Ok(Wanted::More) = wanted else { return };
-            wanted = match &output {
-                Output::Result(result) => viewer.result(result.sequence, &row_of(result)),
-                Output::Late(late) => {
-                    let text = late.row.text(late.heap);
-                    viewer.late(late.sequence, text).map(|()| Wanted::More)
-                }
-            };
-        });
+        let shown = results.poll(|output| show_one(output, &mut wanted, viewer));
         match wanted {
             Ok(Wanted::More) if shown == 0 && progress == Progress::Finished => break,
             Ok(Wanted::More) => {}

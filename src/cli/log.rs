@@ -1,17 +1,75 @@
 //! `tidewheel log`: what a state directory holds, entry by entry, and whether it is what was
 //! written. Nothing is changed here.
 
-use super::args::{Log, LogAction, LogPlace, OutputStyle};
+use super::args::OutputStyle;
 use super::exit::{Failure, STANDARD_OUTPUT};
+use super::replay::{LogRows, rows_of_log};
 use super::{counted, say};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidewheel::frame::FrameKind;
 use tidewheel::log::{Entry, Guarantee, LogEnd, LogError, LogFiles, LogReader, SegmentName};
 use tidewheel::record::ShardIndex;
+use tidewheel::sink::LATE_STREAM;
 use tidewheel::state::{Snapshot, StateDirectory, StateError};
+
+/// Looks into a state directory, or a result log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    #[command(subcommand)]
+    action: LogAction,
+}
+
+/// What is to be looked at.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum LogAction {
+    /// List snapshots and log segments, shard by shard.
+    Ls(LogPlace),
+    /// Show the log's entries, one a line.
+    Dump {
+        #[command(flatten)]
+        place: LogPlace,
+        /// Begin with this entry of each shard.
+        #[arg(long, value_name = "ENTRY", default_value_t = 0)]
+        from: u64,
+        /// Show so many at most.
+        #[arg(long, value_name = "ENTRIES")]
+        limit: Option<u64>,
+    },
+    /// Read all that a run would go on with, every checksum and every number; exit 4 if anything
+    /// is not as it was written, saying which byte. The torn end that a killed run leaves is no
+    /// damage.
+    Verify(LogPlace),
+    /// Write the rows of a result log (agg --format log), shard by shard, as agg would have.
+    Rows(LogRows),
+    /// Mend what verify finds damaged, as far as it can be, and delete nothing: log segments from
+    /// the damage on, and a damaged snapshot that the log reaches back before, are moved into
+    /// DIR/damaged-1 (or -2 ...). Says what that loses. Exit 4 if it cannot be mended; nothing is
+    /// changed then.
+    Repair {
+        #[command(flatten)]
+        place: LogPlace,
+        /// Change nothing, and say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Whose log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogPlace {
+    /// The state directory, or the result log.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Only this shard, counted from 0.
+    #[arg(long)]
+    shard: Option<u16>,
+    /// How it is written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: OutputStyle,
+}
 
 /// Runs one of its actions.
 pub(crate) fn run(arguments: &Log) -> Result<(), Failure> {
@@ -19,6 +77,7 @@ pub(crate) fn run(arguments: &Log) -> Result<(), Failure> {
         LogAction::Ls(place) => Looked::open(place)?.list(),
         LogAction::Dump { place, from, limit } => Looked::open(place)?.dump(*from, *limit),
         LogAction::Verify(place) => Looked::open(place)?.verify(),
+        LogAction::Rows(rows) => rows_of_log(rows),
         LogAction::Repair { place, dry_run } => Looked::open(place)?.repair(*dry_run),
     }
 }
@@ -212,10 +271,16 @@ impl<'p> Looked<'p> {
         self.write(
             || {
                 let what = match header.kind() {
+                    Some(FrameKind::Records) if header.stream == LATE_STREAM => {
+                        format!("late records {first} to {}", first + u64::from(rows) - 1)
+                    }
                     Some(FrameKind::Records) => {
                         format!("source {lane}, rows {first} to {}", first + u64::from(rows) - 1)
                     }
                     Some(FrameKind::Synced) => format!("entries before {first}"),
+                    Some(FrameKind::Partials) => {
+                        format!("results {first} to {}", first + u64::from(rows) - 1)
+                    }
                     _ => format!("source {lane}"),
                 };
                 format!("{position}  entry {sequence}  {kind}  {what}, watermark {advances}")

@@ -9,8 +9,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use tidewheel::fault;
 use tidewheel::record::ColumnRow;
-use tidewheel::sink::{LateRecord, WindowResult};
-use tidewheel::text::aggregates::ColumnValues;
+use tidewheel::record::Columns;
+use tidewheel::sink::{LateRecord, Output, ResultLog, Results, WindowResult};
+use tidewheel::text::aggregates::{ColumnAggregates, ColumnValues};
 use tidewheel::text::render::{LateWriter, ResultColumns, ResultRow, ResultWriter};
 
 /// Results and late records on their way out.
@@ -188,6 +189,7 @@ pub(crate) fn refuse_overwriting(arguments: &Agg) -> Result<(), Failure> {
     }
     refuse_with_state(arguments)?;
     match &arguments.late {
+        _ if arguments.is_result_log() => refuse_with_result_log(arguments),
         Some(late) if arguments.output == *late => Err(same(late)),
         Some(late) => refuse_same(&arguments.output, late),
         None => Ok(()),
@@ -253,10 +255,11 @@ fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
         }
     }
     let late = arguments.late.as_ref().map(|late| ("--late", late));
-    let is_cut_back = arguments.deliver == Delivery::ExactlyOnce;
+    let is_log = arguments.is_result_log();
+    let is_cut_back = arguments.deliver == Delivery::ExactlyOnce && !is_log;
     for (flag, to) in [("--output", &arguments.output)].into_iter().chain(late) {
         let Some(path) = to.file() else {
-            if !is_cut_back {
+            if is_log || !is_cut_back {
                 continue;
             }
             return Err(Failure::Usage(format!(
@@ -282,6 +285,32 @@ fn refuse_with_state(arguments: &Agg) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses a result log where there can be none.
+fn refuse_with_result_log(arguments: &Agg) -> Result<(), Failure> {
+    let problem = match (arguments.output.file(), &arguments.late) {
+        _ if arguments.state.is_none() => {
+            "--format log goes on where a run was cut off; say --state DIR too, another folder"
+                .to_owned()
+        }
+        (None, _) => "--format log writes into a folder; say --output DIR".to_owned(),
+        _ if arguments.deliver != Delivery::ExactlyOnce => format!(
+            "--deliver {}: a result log holds each result once; leave it away",
+            arguments.deliver
+        ),
+        (Some(folder), _) if folder.exists() && !folder.is_dir() => format!(
+            "--format log writes into a folder, and {} is none; name another",
+            folder.display()
+        ),
+        (_, Some(late)) if *late != arguments.output => format!(
+            "--format log has late records beside the results; say --late {}, and tidewheel log \
+             rows --late FILE brings them out",
+            arguments.output
+        ),
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(problem))
+}
+
 /// A result as it is written.
 pub(crate) fn row_of<'r, const WORDS: usize>(
     result: &'r WindowResult<&[u8], ColumnValues<WORDS>>,
@@ -292,6 +321,70 @@ pub(crate) fn row_of<'r, const WORDS: usize>(
         key: result.key,
         values: &result.value,
         kind: result.reason.as_str(),
+    }
+}
+
+/// Where a run's results go.
+pub(crate) enum Out {
+    /// Into files, or to standard output.
+    Rows(Box<Outputs>),
+    /// Into a result log.
+    Log(Box<ResultLog>),
+}
+
+impl Out {
+    /// What messages call it.
+    pub(crate) fn names(&self) -> String {
+        match self {
+            Self::Rows(outputs) => outputs.names(),
+            Self::Log(log) => log.folder().display().to_string(),
+        }
+    }
+
+    /// Takes what is there now, and calls `on_progress` as it gets on; says how much it was.
+    pub(crate) fn take<const WORDS: usize>(
+        &mut self,
+        results: &mut Results<Columns, ColumnAggregates<WORDS>>,
+        on_progress: impl Fn(),
+    ) -> Result<usize, Failure> {
+        let outputs = match self {
+            Self::Rows(outputs) => outputs,
+            Self::Log(log) => return Ok(results.write_to(log)?),
+        };
+        let mut failed = None;
+        let taken = results.poll(|output| {
+            let written = match &output {
+                Output::Result(result) => outputs.result(result),
+                Output::Late(late) => outputs.late(late),
+            };
+            on_progress();
+            if let Err(failure) = written {
+                failed.get_or_insert(failure);
+            }
+        });
+        if let Some(failure) = failed {
+            return Err(failure);
+        }
+        if outputs.keep(false)? {
+            results.confirm();
+        }
+        Ok(taken)
+    }
+
+    /// Lets a reader see what was written so far.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Rows(outputs) => outputs.flush(),
+            Self::Log(_) => Ok(()),
+        }
+    }
+
+    /// Writes the rest.
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Rows(outputs) => outputs.finish(),
+            Self::Log(_) => Ok(()),
+        }
     }
 }
 
@@ -308,7 +401,7 @@ impl Outputs {
         }
         let results = start(&arguments.output)?;
         let mut outputs = Self {
-            results: ResultWriter::new(arguments.result_format(), columns, results),
+            results: ResultWriter::new(arguments.output_format().text(), columns, results),
             results_name: name_of(&arguments.output),
             late: None,
             late_name: String::new(),
@@ -344,7 +437,7 @@ impl Outputs {
         };
         let results_name = name_of(output);
         let late_name = late.as_ref().map(name_of).unwrap_or_default();
-        let format = arguments.result_format();
+        let format = arguments.output_format().text();
         let mut results = ResultWriter::new(format, columns, results_file.writer);
         if results_file.is_new {
             results.header().map_err(|error| Failure::writing(&results_name, &error))?;
@@ -398,7 +491,7 @@ impl Outputs {
     }
 
     /// What messages call the outputs, where it is not known which of them is meant.
-    pub(crate) fn names(&self) -> String {
+    fn names(&self) -> String {
         match self.late_name.as_str() {
             "" => self.results_name.clone(),
             late => format!("{} or {late}", self.results_name),

@@ -14,6 +14,7 @@ use tidewheel::log::{
     look_how_to_mend,
 };
 use tidewheel::record::ShardIndex;
+use tidewheel::sink::is_result_log;
 use tidewheel::state::StateError;
 
 /// What one shard needs.
@@ -42,8 +43,23 @@ impl Mend {
 }
 
 impl Looked<'_> {
+    /// Results that are put aside never come again.
+    fn refuse_results(&self) -> Outcome {
+        let folder = self.directory.folder();
+        match is_result_log(folder)? {
+            false => Ok(()),
+            true => Err(Failure::Usage(format!(
+                "{}: is a result log, and what is cut off it would be missing for good; put it \
+                 back from a copy, or bring out what is kept of the state's log with tidewheel \
+                 replay",
+                folder.display()
+            ))),
+        }
+    }
+
     /// Puts aside what is damaged, or says what would be put aside.
     pub(super) fn repair(mut self, dry_run: bool) -> Outcome {
+        self.refuse_results()?;
         let mends = self.mends()?;
         let hopeless: Vec<_> = mends.iter().filter(|mend| mend.hopeless).collect();
         for mend in &hopeless {

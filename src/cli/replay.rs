@@ -1,6 +1,6 @@
 //! `tidewheel replay`: the results of a state directory's log once more, shard by shard.
 
-use super::args::{Destination, destination, parse_output_format};
+use super::args::{Destination, destination, parse_text_format};
 use super::exit::Failure;
 use super::history::{History, Viewer, Wanted};
 use super::output::{is_same_file, name_of, start};
@@ -23,13 +23,34 @@ pub(crate) struct Replay {
     /// Only this shard, counted from 0; one after the other, if not given.
     #[arg(long, value_name = "N")]
     shard: Option<u16>,
-    /// How results are written, table, csv or jsonl; as the run wrote them, if not given.
-    #[arg(long, value_name = "FORMAT", value_parser = parse_output_format)]
+    /// How results are written, table, csv or jsonl; as the run wrote them, if not given, and csv
+    /// where it wrote a result log.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_text_format)]
     format: Option<ResultFormat>,
     /// Write results to this file; '-' is standard output.
     #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
     output: Destination,
     /// Write late records to this file, if the run wrote them; '-' is standard output.
+    #[arg(long, value_name = "FILE", value_parser = destination())]
+    late: Option<Destination>,
+}
+
+/// The rows of a result log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogRows {
+    /// The result log.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Only this shard, counted from 0; one after the other, if not given.
+    #[arg(long, value_name = "N")]
+    shard: Option<u16>,
+    /// How results are written, table, csv or jsonl; csv, if not given.
+    #[arg(long, value_name = "FORMAT", value_parser = parse_text_format)]
+    format: Option<ResultFormat>,
+    /// Write results to this file; '-' is standard output.
+    #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
+    output: Destination,
+    /// Write late records to this file, if they are in the log; '-' is standard output.
     #[arg(long, value_name = "FILE", value_parser = destination())]
     late: Option<Destination>,
 }
@@ -42,24 +63,9 @@ fn parse_time(text: &str) -> Result<EventTime, String> {
 pub(crate) fn run(arguments: &Replay) -> Result<(), Failure> {
     let history = History::open(&arguments.folder)?;
     let shards = history.shards(arguments.shard)?;
-    refuse(arguments, &history)?;
-    let format = arguments.format.unwrap_or(history.format);
-    let writer = ResultWriter::new(format, history.columns.clone(), start(&arguments.output)?);
-    let mut copy = Copy {
-        results: writer,
-        results_name: name_of(&arguments.output),
-        late: None,
-        late_name: arguments.late.as_ref().map(name_of).unwrap_or_default(),
-        until: arguments.until,
-        seen: Seen::default(),
-    };
-    copy.results.header().map_err(|error| copy.failed(&error))?;
-    if let (Some(to), Some((_, header))) = (&arguments.late, &history.late) {
-        let mut late = LateWriter::new(start(to)?);
-        late.header(header.as_deref())
-            .map_err(|error| Failure::writing(&copy.late_name, &error))?;
-        copy.late = Some(late);
-    }
+    let to = (&arguments.output, arguments.late.as_ref());
+    let mut copy = Copy::begin(&history, to, arguments.format)?;
+    copy.until = arguments.until;
     for shard in shards {
         copy.seen = Seen::default();
         history.replay(shard, &mut copy)?;
@@ -68,21 +74,36 @@ pub(crate) fn run(arguments: &Replay) -> Result<(), Failure> {
     copy.finish()
 }
 
+/// Writes the rows of a result log.
+pub(crate) fn rows_of_log(arguments: &LogRows) -> Result<(), Failure> {
+    let history = History::open(&arguments.folder)?;
+    let shards = history.shards(arguments.shard)?;
+    let to = (&arguments.output, arguments.late.as_ref());
+    let mut copy = Copy::begin(&history, to, arguments.format)?;
+    for shard in shards {
+        history.held_by_log(&arguments.folder, shard, &mut copy)?;
+    }
+    copy.finish()
+}
+
 /// Refuses to write over what the run itself has written, or late records of a run without them.
-fn refuse(arguments: &Replay, history: &History) -> Result<(), Failure> {
-    if arguments.late.is_some() && history.late.is_none() {
+fn refuse(
+    (output, late): (&Destination, Option<&Destination>),
+    history: &History,
+) -> Result<(), Failure> {
+    if late.is_some() && history.late.is_none() {
         return Err(Failure::Usage(format!(
             "{}: the run was not asked for late records (--late), and their text was not kept",
             history.folder.display()
         )));
     }
-    if arguments.late.as_ref() == Some(&arguments.output) {
+    if late == Some(output) {
         return Err(Failure::Usage(
             "--late is where the results go too; give each a file of its own".to_owned(),
         ));
     }
     let written = std::iter::once(&history.output).chain(history.late.as_ref().map(|(it, _)| it));
-    let to = [Some(&arguments.output), arguments.late.as_ref()];
+    let to = [Some(output), late];
     for path in to.into_iter().flatten().filter_map(Destination::file) {
         if written.clone().any(|written| is_same_file(path, written)) {
             return Err(Failure::Usage(format!(
@@ -117,6 +138,33 @@ struct Copy {
 }
 
 impl Copy {
+    /// Opens what is to be written, and writes what stands before the first row.
+    fn begin(
+        history: &History,
+        to: (&Destination, Option<&Destination>),
+        format: Option<ResultFormat>,
+    ) -> Result<Self, Failure> {
+        refuse(to, history)?;
+        let (output, late_to) = to;
+        let format = format.unwrap_or(history.format.text());
+        let mut copy = Self {
+            results: ResultWriter::new(format, history.columns.clone(), start(output)?),
+            results_name: name_of(output),
+            late: None,
+            late_name: late_to.map(name_of).unwrap_or_default(),
+            until: None,
+            seen: Seen::default(),
+        };
+        copy.results.header().map_err(|error| copy.failed(&error))?;
+        if let (Some(to), Some((_, header))) = (late_to, &history.late) {
+            let mut late = LateWriter::new(start(to)?);
+            let written = late.header(header.as_deref());
+            written.map_err(|error| Failure::writing(&copy.late_name, &error))?;
+            copy.late = Some(late);
+        }
+        Ok(copy)
+    }
+
     fn failed(&self, error: &std::io::Error) -> Failure {
         Failure::writing(&self.results_name, error)
     }

@@ -111,7 +111,7 @@ impl RowBuffer {
     pub(crate) fn new(history: &History) -> Self {
         let bytes = Rc::new(RefCell::new(Vec::new()));
         let shared = Shared(Rc::clone(&bytes));
-        let writer = ResultWriter::new(history.format, history.columns.clone(), shared);
+        let writer = ResultWriter::new(history.format.text(), history.columns.clone(), shared);
         Self { writer, bytes, row: Vec::new() }
     }
 

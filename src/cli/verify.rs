@@ -3,7 +3,7 @@
 //! A window's results are told by how many there are and by a digest that does not depend on their
 //! order: the sum of the rows' hashes. Both are made of the log, taken again, and of the file.
 
-use super::args::{Delivery, OutputStyle};
+use super::args::{Delivery, OutputFormat, OutputStyle};
 use super::counted;
 use super::exit::{Failure, STANDARD_OUTPUT};
 use super::history::{History, Viewer, Wanted};
@@ -74,9 +74,7 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
             history.delivery
         )));
     }
-    // Not held on to: each replay opens it for itself.
-    let progress = StateDirectory::look_at(&arguments.folder)?.output_progress()?;
-    let progress = progress.unwrap_or_else(|| OutputProgress::none(history.shards.into()));
+    let (progress, late_lines) = written(&history)?;
     let mut windows = BTreeMap::new();
     let (mut covered, mut late) = (None, Late::default());
     for shard in history.shards(None)? {
@@ -85,13 +83,8 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         covered = covered.max(log.covered_from());
         late.add(&log);
     }
-    let output = Rows::open(&history.output, progress.bytes, history.format)?;
-    let beyond = output.beyond;
-    output.each(|row| {
-        if let Some(ends) = ends_of(row, history.format) {
-            windows.entry(ends).or_default().file.add(row);
-        }
-        Ok(())
+    let beyond = each_row(&history, &progress, &mut |ends, row| {
+        windows.entry(ends).or_default().file.add(row);
     })?;
     let covered = covered.unwrap_or((EventTime::MIN, EventTime::MIN));
     let looked_at = windows.split_off(&covered);
@@ -102,10 +95,95 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         progress: &progress,
         beyond,
         uncovered: uncovered.values().map(|sides| sides.file.rows).sum(),
-        late: late.compare(&history, &progress)?,
+        late: late.compare(&history, (&progress, late_lines))?,
         windows,
     };
     verdict.tell()
+}
+
+/// How much an output holds for good. Of a result log that is all there is; and the lines of its
+/// late records.
+fn written(history: &History) -> Result<(OutputProgress, Option<Digest>), Failure> {
+    if let OutputFormat::Text(_) = history.format {
+        // Not held on to: each replay opens it for itself.
+        let progress = StateDirectory::look_at(&history.folder)?.output_progress()?;
+        return Ok((progress.unwrap_or_else(|| OutputProgress::none(history.shards.into())), None));
+    }
+    let mut progress = OutputProgress::none(history.shards.into());
+    let mut lines = Digest::default();
+    for shard in history.shards(None)? {
+        let mut held = Held { results: 0, late: 0, lines: &mut lines };
+        history.held_by_log(&history.output, shard, &mut held)?;
+        progress.raise(shard.index(), (held.results, held.late));
+    }
+    Ok((progress, Some(lines)))
+}
+
+/// What a result log holds of a shard.
+struct Held<'v> {
+    results: u64,
+    late: u64,
+    lines: &'v mut Digest,
+}
+
+impl Viewer for Held<'_> {
+    fn result(&mut self, _: u64, _: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        self.results += 1;
+        Ok(Wanted::More)
+    }
+
+    fn late(&mut self, _: u64, text: &[u8]) -> Result<(), Failure> {
+        self.late += 1;
+        add_lines(self.lines, text);
+        Ok(())
+    }
+}
+
+/// A record may be of several lines; in the file they are not told apart.
+fn add_lines(lines: &mut Digest, text: &[u8]) {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    text.split(|byte| *byte == b'\n').for_each(|line| lines.add(line));
+}
+
+/// Shows the rows of an output, each with its window; says how many bytes lie behind them.
+fn each_row(
+    history: &History,
+    progress: &OutputProgress,
+    on_row: &mut dyn FnMut(Ends, &[u8]),
+) -> Result<u64, Failure> {
+    let OutputFormat::Text(format) = history.format else {
+        for shard in history.shards(None)? {
+            let mut rows = RowsOfLog { buffer: RowBuffer::new(history), on_row };
+            history.held_by_log(&history.output, shard, &mut rows)?;
+        }
+        return Ok(0);
+    };
+    let output = Rows::open(&history.output, progress.bytes, format)?;
+    let beyond = output.beyond;
+    output.each(|row| {
+        if let Some(ends) = ends_of(row, format) {
+            on_row(ends, row);
+        }
+        Ok(())
+    })?;
+    Ok(beyond)
+}
+
+/// The rows of a result log.
+struct RowsOfLog<'v> {
+    buffer: RowBuffer,
+    on_row: &'v mut dyn FnMut(Ends, &[u8]),
+}
+
+impl Viewer for RowsOfLog<'_> {
+    fn result(&mut self, _: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        (self.on_row)((row.window_end, row.window_start), self.buffer.render(row)?);
+        Ok(Wanted::More)
+    }
+
+    fn late(&mut self, _: u64, _: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// What comes out of a shard's log.
@@ -168,9 +246,7 @@ impl Viewer for OfLog<'_> {
     fn late(&mut self, sequence: u64, text: &[u8]) -> Result<(), Failure> {
         self.first_late.get_or_insert(sequence);
         if sequence < self.late_written {
-            // A record may be of several lines; in the file they are not told apart.
-            let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n');
-            lines.for_each(|line| self.late.add(line));
+            add_lines(&mut self.late, text);
             self.late_records += 1;
         }
         Ok(())
@@ -213,18 +289,20 @@ impl Late {
     fn compare(
         &self,
         history: &History,
-        progress: &OutputProgress,
+        (progress, in_log): (&OutputProgress, Option<Digest>),
     ) -> Result<LateVerdict, Failure> {
         let Some((path, header)) = &history.late else { return Ok(LateVerdict::None) };
         if self.is_partial || progress.late.iter().sum::<u64>() > self.records {
             return Ok(LateVerdict::Unknown);
         }
-        let mut file = Digest::default();
-        let lines = Rows::open(path, progress.late_bytes, ResultFormat::JsonLines)?;
-        lines.each(|line| {
-            file.add(line);
-            Ok(())
-        })?;
+        let mut file = in_log.unwrap_or_default();
+        if in_log.is_none() {
+            let lines = Rows::open(path, progress.late_bytes, ResultFormat::JsonLines)?;
+            lines.each(|line| {
+                file.add(line);
+                Ok(())
+            })?;
+        }
         let mut log = self.lines;
         if let Some(header) = header.as_ref().filter(|_| progress.late_bytes > 0) {
             header.split(|byte| *byte == b'\n').for_each(|line| log.add(line));
@@ -389,13 +467,10 @@ impl Verdict<'_> {
             };
             self.history.replay(shard, &mut one)?;
         }
-        let format = self.history.format;
-        let output = Rows::open(&self.history.output, self.progress.bytes, format)?;
-        output.each(|row| {
-            if ends_of(row, format) == Some(ends) {
+        each_row(self.history, self.progress, &mut |of, row| {
+            if of == ends {
                 rows.entry(row.to_vec()).or_default().rows -= 1;
             }
-            Ok(())
         })?;
         let told = |(row, Surplus { rows, from }): (&Vec<u8>, &Surplus)| {
             let row = super::visible(&String::from_utf8_lossy(row));

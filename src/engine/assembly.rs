@@ -18,8 +18,8 @@ use crate::operator::Stage;
 use crate::record::{KeyKind, RouteHasher, Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Combining, Intake, IntakeParts, Journal, Shard, ShardParts};
-use crate::sink::ResultSink;
-use crate::state::StateError;
+use crate::sink::{Delivering, ResultSink, layout};
+use crate::state::{Delivery, State, StateError};
 use crate::time::{Clock, SystemClock};
 use crate::window::{SlicePartial, StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
@@ -137,6 +137,12 @@ where
         Durable::look_back(state, &self.described(self.shards), self.parties(), only)
     }
 
+    /// Whether it is to be noted first what leaves.
+    fn is_noted_first(&self) -> bool {
+        let delivery = self.pipeline.state.as_ref().map(State::how_delivered);
+        delivery == Some(Delivery::AtMostOnce)
+    }
+
     fn parties(&self) -> (usize, usize) {
         (self.shards, self.pipeline.stream.sources.len())
     }
@@ -145,18 +151,15 @@ where
     pub(super) fn described(&self, shards: usize) -> Vec<(String, String)> {
         let Pipeline { stream, spec, .. } = &self.pipeline;
         let out = stream.stage.out(&stream.schema);
-        let key_words = <<P::Out as Schema>::Key as KeyKind>::words();
         let lines = [
             ("shards", shards.to_string()),
             ("sources", stream.sources.len().to_string()),
             ("windows", spec.to_string()),
             ("tick", stream.rules.tick.to_string()),
             ("idle advance", stream.rules.idle_advance.to_string()),
-            ("words of a row", out.stride_words().to_string()),
-            ("words of a key", key_words.to_string()),
-            ("bytes of a partial", size_of::<A::Partial>().to_string()),
         ];
-        lines.into_iter().map(|(what, value)| (what.to_owned(), value)).collect()
+        let lines = lines.into_iter().chain(layout::<P::Out, A>(&out));
+        lines.map(|(what, value)| (what.to_owned(), value)).collect()
     }
 
     /// And of what the shards take of what is read.
@@ -217,6 +220,15 @@ pub(super) enum Purpose {
     History(Option<ShardIndex>),
 }
 
+/// How results are handed over, where a run is gone on with.
+fn delivering(
+    durable: Option<&Durable>,
+    purpose: Purpose,
+) -> Result<Option<Delivering>, StateError> {
+    let durable = durable.filter(|_| purpose == Purpose::Run);
+    durable.map(|durable| Delivering::begin(Arc::clone(&durable.directory))).transpose()
+}
+
 pub(super) fn open<S, P, A, M>(
     plan: Plan<S, P, A, M>,
     purpose: Purpose,
@@ -228,6 +240,9 @@ where
     M: OpenSink<P::Out, A>,
 {
     let (durable, only) = match purpose {
+        Purpose::Run if plan.is_noted_first() && !M::CAN_NOTE_FIRST => {
+            return Err(OpenError::AtMostOnce);
+        }
         Purpose::Run => (plan.bring_back()?, None),
         Purpose::History(only) => (Some(plan.look_back(only)?), only),
     };
@@ -246,7 +261,8 @@ where
 
     let meters: Vec<_> =
         (0..shards).map(|shard| (bells[shard].clone(), board.sink(shard))).collect();
-    let sink_plan = SinkPlan { schema: &out, aggregate: &aggregate, shards: &meters };
+    let delivering = delivering(durable.as_ref(), purpose)?;
+    let sink_plan = SinkPlan { schema: &out, aggregate: &aggregate, shards: &meters, delivering };
     let (sinks, handle) = sink.sinks(sink_plan);
 
     let clock = SystemClock::new();

@@ -6,8 +6,8 @@
 use super::OpenError;
 use crate::fault;
 use crate::log::{
-    Backing, EntrySequence, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName,
-    WriterStart,
+    Backing, EntrySequence, Guarantee, LogError, LogFiles, LogReader, SegmentName, WriterStart,
+    drop_beyond, make_durable,
 };
 use crate::record::{NotSaved, ShardIndex, WordsReader};
 use crate::shard::{Heard, IntakePlace, Journal, JournalParts};
@@ -42,6 +42,7 @@ impl Durable {
     ) -> Result<Self, OpenError> {
         let sources = pushed.len();
         let directory = Arc::new(StateDirectory::open(state, described)?);
+        directory.begin_output(shards)?;
         let guarantee = match directory.durability() {
             Durability::Process => Guarantee::Process,
             Durability::Disk { .. } => Guarantee::Disk,
@@ -199,28 +200,6 @@ fn settle(
     if parts.start.guarantee == Guarantee::Disk {
         make_durable(files, &parts.end)?;
         directory.make_durable(parts.start.segment.shard)?;
-    }
-    Ok(())
-}
-
-/// Removes what a loss of power has left behind the end of a log, the last first: a log has no
-/// gaps.
-fn drop_beyond(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
-    for name in end.beyond.iter().rev() {
-        let failed = LogError::io(files.path_of(*name), "remove a segment behind the log's end");
-        fault::point("recovery.drop").and_then(|()| files.remove(*name)).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// What an earlier run has written and not synced is read, so it counts: it is made durable before
-/// anything follows from it.
-fn make_durable(files: &LogFiles, end: &LogEnd) -> Result<(), LogError> {
-    for (name, _) in &end.segments {
-        let failed = |action| LogError::io(files.path_of(*name), action);
-        let segment = files.open(*name).map_err(failed("open"))?;
-        let synced = fault::point("recovery.durable").and_then(|()| segment.syncer().sync());
-        synced.map_err(failed("sync"))?;
     }
     Ok(())
 }

@@ -50,6 +50,13 @@ pub enum OpenError {
     /// Nothing says where the state of earlier runs is.
     #[error("the pipeline has no state, so nothing is kept of it that could be taken again")]
     NoHistory,
+    /// A closure can not be handed results that are noted first.
+    #[error(
+        "results are to be delivered at-most-once, and a closure is called on its shard's core, \
+         which can not wait until they are noted: take them from a handle (into_results), or say \
+         at-least-once"
+    )]
+    AtMostOnce,
     /// The state directory can not be used.
     #[error(transparent)]
     State(#[from] StateError),

@@ -8,7 +8,9 @@ use crate::limits::RESULT_LANE_BYTES;
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::ring;
-use crate::sink::{Callback, Discard, LaneSink, LateRecord, ResultSink, Results, WindowResult};
+use crate::sink::{
+    Callback, Delivering, Discard, LaneSink, LateRecord, ResultSink, Results, WindowResult,
+};
 use std::sync::Arc;
 
 /// What sinks are made with.
@@ -18,6 +20,8 @@ pub struct SinkPlan<'a, S, A> {
     pub(super) aggregate: &'a A,
     /// The bells of the shards' cores, and where each shard's sink counts.
     pub(super) shards: &'a [(Bell, Arc<SinkMeter>)],
+    /// How results are handed over, where a run is gone on with.
+    pub(super) delivering: Option<Delivering>,
 }
 
 /// Where results go, before an engine is assembled.
@@ -28,6 +32,10 @@ pub trait OpenSink<S: Schema, A: Aggregate<S::Row>>: Sized {
     type Handle;
     /// What [`Pipeline::open`](super::Pipeline::open) gives.
     type Opened;
+
+    /// Whether it can be noted first what leaves, as
+    /// [`Delivery::AtMostOnce`](crate::state::Delivery::AtMostOnce) wants it.
+    const CAN_NOTE_FIRST: bool;
 
     /// Makes one sink a shard.
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Self::Handle);
@@ -55,6 +63,9 @@ where
     type Sink = Callback<S, A, F, L>;
     type Handle = ();
     type Opened = Engine;
+
+    /// A closure runs on the shard's core, which waits for no file.
+    const CAN_NOTE_FIRST: bool = false;
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, ()) {
         let sink = |(shard, (_, meter)): (u16, &(Bell, Arc<SinkMeter>))| {
@@ -85,6 +96,8 @@ where
     type Handle = Results<S, A>;
     type Opened = (Engine, Results<S, A>);
 
+    const CAN_NOTE_FIRST: bool = true;
+
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Results<S, A>) {
         let reader = Bell::new();
         let listener = reader.listen().expect("a new bell has room for a listener");
@@ -97,7 +110,8 @@ where
             lanes.push((consumer, bell.clone(), Arc::clone(meter), sink.marks()));
             sinks.push(sink);
         }
-        let handle = Results::new(plan.schema.clone(), plan.aggregate.clone(), lanes, listener);
+        let of = (plan.schema.clone(), plan.aggregate.clone());
+        let handle = Results::new(of, lanes, listener, plan.delivering);
         (sinks, handle)
     }
 
@@ -114,6 +128,9 @@ impl<S: Schema, A: Aggregate<S::Row>> OpenSink<S, A> for Discarding {
     type Sink = Discard;
     type Handle = ();
     type Opened = Engine;
+
+    /// Nothing leaves.
+    const CAN_NOTE_FIRST: bool = true;
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Discard>, ()) {
         (plan.shards.iter().map(|(_, meter)| Discard::new(Arc::clone(meter))).collect(), ())

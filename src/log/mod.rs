@@ -25,6 +25,7 @@ mod mend;
 mod name;
 mod plain;
 mod reader;
+mod recover;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub use mend::{LogMend, look_how_to_mend};
 pub use name::SegmentName;
 pub use plain::{PlainFiles, PlainSegment};
 pub use reader::{Entry, LogEnd, LogReader, Torn};
+pub use recover::{drop_beyond, make_durable};
 pub use segment::{Guarantee, LogIdentity, SegmentHeader};
 pub use writer::{LogWriter, SyncPoint, WriterStart, begin_empty, make_ready};
 

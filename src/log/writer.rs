@@ -217,6 +217,12 @@ impl<B: Backing> LogWriter<B> {
         full.chain([(self.name(), self.first)])
     }
 
+    /// Lets go of the segments that are full, none of which is ever removed or written anew.
+    pub fn forget_full(&mut self) {
+        self.full.clear();
+        self.spare = 0;
+    }
+
     /// Entries before `first` are not needed any more: segments that hold no others are removed, or
     /// kept to be written anew.
     ///

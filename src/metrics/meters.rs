@@ -189,6 +189,9 @@ meter! {
         ended: Counter,
         /// Results that the handle handed over.
         handed: Counter,
+        /// Results that came again and were not handed over again, since they had left before, or
+        /// were noted as leaving.
+        passed_over: Counter,
     }
 }
 

@@ -380,7 +380,7 @@ where
         }
         let mut left = RESULTS_PER_STEP;
         while left > 0 {
-            let mut session = self.parts.sink.session();
+            let mut session = self.parts.sink.session(self.parts.merge.merged());
             let before = session.results();
             let firing = self.parts.store.fire(&mut |fired| match left {
                 0 => Flow::Full,
@@ -533,12 +533,12 @@ impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
         let from = &mut WordsReader::new(words);
         Heard::restore_all(from, self.inbox.lanes())?;
         let counts = OutputCounts { results: from.word()?, late: from.word()? };
-        self.sink.resume(counts);
         let meter = &self.meter;
         meter.results.set(counts.results);
         for count in [&meter.received, &meter.counted, &meter.late, &meter.partly_late] {
             count.set(from.word()?);
         }
+        self.sink.resume(counts, meter.late.get());
         for lane in 0..self.inbox.lanes() {
             self.inbox.note_earlier(lane, from.word()?);
         }

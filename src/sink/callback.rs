@@ -11,6 +11,7 @@ use crate::limits::RESULT_LANE_BYTES;
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::{Consumer, ring};
+use crate::time::Watermark;
 use crate::window::{Fired, Flow, LateRow};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -77,10 +78,13 @@ where
 {
     type Session<'a> = CallbackSession<'a, S, A, F, L>;
 
-    fn session(&mut self) -> Self::Session<'_> {
+    fn session(&mut self, watermark: Watermark) -> Self::Session<'_> {
         match &mut self.held {
-            None => CallbackSession::Calling(&mut self.calls, PhantomData),
-            Some(held) => CallbackSession::Holding(ResultSink::<S, A>::session(&mut held.lane)),
+            None => CallbackSession::Calling(&mut self.calls, watermark, PhantomData),
+            Some(held) => {
+                let session = ResultSink::<S, A>::session(&mut held.lane, watermark);
+                CallbackSession::Holding(session)
+            }
         }
     }
 
@@ -119,10 +123,10 @@ where
         OutputCounts { results: self.calls.sequence, late: self.calls.late }
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         (self.calls.sequence, self.calls.late) = (behind.results, behind.late);
         self.calls.meter.results.set(behind.results);
-        self.calls.meter.late.set(behind.late);
+        self.calls.meter.late.set(late);
     }
 
     fn hold(&mut self, schema: &S) {
@@ -130,7 +134,7 @@ where
         let (schema, meter) = (schema.clone(), Arc::clone(&self.calls.meter));
         let mut lane = LaneSink::new(schema.clone(), producer, Bell::new(), true, meter);
         let behind = ResultSink::<S, A>::confirmed(self);
-        ResultSink::<S, A>::resume(&mut lane, behind);
+        ResultSink::<S, A>::resume(&mut lane, behind, behind.late);
         self.held = Some(Box::new(Held { schema, lane, consumer }));
     }
 
@@ -161,7 +165,7 @@ where
 /// A session of a [`Callback`].
 pub enum CallbackSession<'a, S, A, F, L> {
     /// Its closures are called at once.
-    Calling(&'a mut Calls<A, F, L>, PhantomData<fn() -> S>),
+    Calling(&'a mut Calls<A, F, L>, Watermark, PhantomData<fn() -> S>),
     /// They are called once the results may leave.
     Holding(LaneSession<'a>),
 }
@@ -169,7 +173,7 @@ pub enum CallbackSession<'a, S, A, F, L> {
 impl<S, A, F, L> std::fmt::Debug for CallbackSession<'_, S, A, F, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Calling(calls, _) => calls.fmt(f),
+            Self::Calling(calls, ..) => calls.fmt(f),
             Self::Holding(lane) => lane.fmt(f),
         }
     }
@@ -183,8 +187,8 @@ where
 {
     #[inline]
     fn emit(&mut self, fired: &Fired<'_, S::Key, A::Partial>) -> Flow {
-        let sink = match self {
-            Self::Calling(sink, _) => &mut **sink,
+        let (sink, watermark) = match self {
+            Self::Calling(sink, watermark, _) => (&mut **sink, *watermark),
             Self::Holding(lane) => return Session::<S::Key, A::Partial>::emit(lane, fired),
         };
         (sink.on_result)(WindowResult {
@@ -192,6 +196,7 @@ where
             key: fired.key,
             value: sink.aggregate.lower(fired.partial),
             reason: fired.reason,
+            watermark,
             shard: sink.shard,
             sequence: sink.sequence,
         });
@@ -201,14 +206,14 @@ where
 
     fn results(&self) -> u64 {
         match self {
-            Self::Calling(sink, _) => sink.sequence,
+            Self::Calling(sink, ..) => sink.sequence,
             Self::Holding(lane) => Session::<S::Key, A::Partial>::results(lane),
         }
     }
 
     fn close(self) {
         match self {
-            Self::Calling(sink, _) => sink.meter.results.set(sink.sequence),
+            Self::Calling(sink, ..) => sink.meter.results.set(sink.sequence),
             Self::Holding(lane) => Session::<S::Key, A::Partial>::close(lane),
         }
     }
@@ -231,7 +236,7 @@ impl Discard {
 impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
     type Session<'a> = &'a mut Self;
 
-    fn session(&mut self) -> &mut Self {
+    fn session(&mut self, _: Watermark) -> &mut Self {
         self
     }
 
@@ -255,10 +260,10 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
         ResultSink::<S, A>::taken(self)
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         self.results = behind.results;
         self.meter.results.set(behind.results);
-        self.meter.late.set(behind.late);
+        self.meter.late.set(late);
     }
 
     /// What is thrown away need not be held.

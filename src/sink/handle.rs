@@ -1,6 +1,6 @@
 //! The in-process handle that results are polled from, on any thread.
 
-use super::lane::{LATE_HEAD_WORDS, LATE_STREAM, OutputMarks, RESULT_HEAD_WORDS, result_stride};
+use super::lane::{LATE_HEAD_WORDS, OutputMarks, RESULT_HEAD_WORDS, result_stride};
 use super::{LateRecord, OutputCounts, WindowResult};
 use crate::aggregate::Aggregate;
 use crate::cpu::{Bell, Listener};
@@ -8,6 +8,7 @@ use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
 use crate::metrics::SinkMeter;
 use crate::record::{KeyKind, Schema, ShardIndex};
 use crate::ring::Consumer;
+use crate::state::{Delivery, OutputProgress, StateDirectory, StateError};
 use crate::time::{EventTime, Watermark};
 use crate::window::{Reason, Window};
 use std::sync::Arc;
@@ -30,6 +31,32 @@ pub struct Results<S, A> {
     aggregate: A,
     lanes: Vec<ResultLane>,
     listener: Listener,
+    delivering: Option<Delivering>,
+    /// Whether something that was handed over did not reach those for whom it was: nothing more is
+    /// confirmed then, so that it comes again.
+    is_spoiled: bool,
+}
+
+/// How results are handed over where a run is gone on with.
+#[derive(Debug)]
+pub(crate) struct Delivering {
+    state: Arc<StateDirectory>,
+    /// What is noted as out, with [`Delivery::AtMostOnce`].
+    noted: Option<OutputProgress>,
+}
+
+impl Delivering {
+    /// As the state directory says.
+    ///
+    /// # Errors
+    /// When it can not be read what is noted as out.
+    pub(crate) fn begin(state: Arc<StateDirectory>) -> Result<Self, StateError> {
+        let noted = match state.delivery() {
+            Delivery::AtMostOnce => state.output_progress()?,
+            _ => None,
+        };
+        Ok(Self { state, noted })
+    }
 }
 
 /// The reader's end of one shard's ring: the bell wakes the shard's core.
@@ -46,6 +73,10 @@ struct ResultLane {
     meter: Arc<SinkMeter>,
     /// What was handed over.
     polled: OutputCounts,
+    /// What was noted as out before this run: it is not handed over again.
+    out: OutputCounts,
+    /// What may be handed over, where that is noted first.
+    noted: Option<OutputCounts>,
     marks: Arc<OutputMarks>,
 }
 
@@ -81,19 +112,99 @@ pub(super) fn may_leave(header: &FrameHeader, let_out: OutputCounts) -> bool {
     }
 }
 
+/// Rows of a frame, of the first, that are among what is `out`.
+fn known(out: OutputCounts, header: &FrameHeader) -> usize {
+    let out = match header.kind() {
+        Some(FrameKind::Partials) => out.results,
+        Some(FrameKind::Records) => out.late,
+        _ => 0,
+    };
+    out.saturating_sub(header.lane_sequence).min(u64::from(header.count)) as usize
+}
+
+impl<S, A> Results<S, A> {
+    /// What is confirmed of a shard; before anything is handed over, what it goes on behind.
+    pub(super) fn behind(&self, shard: ShardIndex) -> OutputCounts {
+        self.lanes[shard.index()].marks.confirmed.get()
+    }
+}
+
 impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
-    pub(crate) fn new(schema: S, aggregate: A, lanes: Vec<LaneParts>, listener: Listener) -> Self {
-        let lanes = lanes.into_iter().map(|(consumer, bell, meter, marks)| ResultLane {
-            consumer,
-            bell,
-            taken: 0,
-            ended: false,
-            meter,
-            polled: OutputCounts::default(),
-            marks,
-        });
-        let lanes = lanes.collect();
-        Self { schema, aggregate, lanes, listener }
+    pub(crate) fn new(
+        (schema, aggregate): (S, A),
+        lanes: Vec<LaneParts>,
+        listener: Listener,
+        delivering: Option<Delivering>,
+    ) -> Self {
+        let noted = delivering.as_ref().and_then(|how| how.noted.as_ref());
+        let lane = |(shard, (consumer, bell, meter, marks))| {
+            let out = noted.map(|noted| noted.of(shard));
+            let out = out.map(|(results, late)| OutputCounts { results, late });
+            ResultLane {
+                consumer,
+                bell,
+                taken: 0,
+                ended: false,
+                meter,
+                polled: OutputCounts::default(),
+                out: out.unwrap_or_default(),
+                noted: out,
+                marks,
+            }
+        };
+        let lanes = lanes.into_iter().enumerate().map(lane).collect();
+        Self { schema, aggregate, lanes, listener, delivering, is_spoiled: false }
+    }
+
+    /// The state directory, where a run is gone on with.
+    pub(super) fn state(&self) -> Option<&Arc<StateDirectory>> {
+        self.delivering.as_ref().map(|how| &how.state)
+    }
+
+    /// How many shards results come from.
+    pub fn shards(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Something that was handed over did not reach those for whom it was.
+    pub(super) fn spoil(&mut self) {
+        self.is_spoiled = true;
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.delivering.as_ref().map(|how| how.state.delivery()).unwrap_or_default()
+    }
+
+    /// Before anything is handed over: what that confirms, or what is to be noted of it.
+    fn begin_poll(&mut self) -> Result<(), StateError> {
+        match self.delivery() {
+            Delivery::ExactlyOnce => {}
+            Delivery::AtLeastOnce => self.confirm(),
+            Delivery::AtMostOnce => self.note_what_is_there()?,
+        }
+        Ok(())
+    }
+
+    /// Notes that all that is there now is out.
+    fn note_what_is_there(&mut self) -> Result<(), StateError> {
+        let Some(Delivering { state, noted: Some(noted) }) = &mut self.delivering else {
+            return Ok(());
+        };
+        let mut now = noted.clone();
+        for (shard, lane) in self.lanes.iter_mut().enumerate() {
+            let (sent, let_out) = (lane.marks.sent.get(), lane.marks.let_out.get());
+            now.raise(shard, (sent.results.min(let_out.results), sent.late.min(let_out.late)));
+        }
+        if now != *noted {
+            state.set_output_progress(&now)?;
+            *noted = now;
+        }
+        for (shard, lane) in self.lanes.iter_mut().enumerate() {
+            let (results, late) = noted.of(shard);
+            lane.noted = Some(OutputCounts { results, late });
+            lane.marks.confirmed.raise(OutputCounts { results, late });
+        }
+        Ok(())
     }
 
     /// Hands over what is there now, without waiting, and not what comes meanwhile; says how many
@@ -101,41 +212,74 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     ///
     /// No output is handed over twice: one at which `on_output` panicked counts as handed over,
     /// and the next poll goes on behind it.
+    ///
+    /// # Panics
+    /// With [`Delivery::AtMostOnce`], when it can not be noted first what is to be handed over;
+    /// [`Results::try_poll`] says so instead.
     pub fn poll(
         &mut self,
-        mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
+        on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
     ) -> usize {
-        let mut outputs = 0;
+        self.try_poll(on_output).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// [`Results::poll`], for [`Delivery::AtMostOnce`].
+    ///
+    /// # Errors
+    /// When it can not be noted what is to be handed over. Nothing was then, and the next poll
+    /// tries again.
+    pub fn try_poll(
+        &mut self,
+        mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
+    ) -> Result<usize, StateError> {
+        self.begin_poll()?;
+        self.each_frame(|(schema, aggregate), next| {
+            match next.1.header().kind() {
+                Some(FrameKind::Partials) => {
+                    results(schema, aggregate, next, &mut |result| {
+                        on_output(Output::Result(result));
+                    });
+                }
+                _ => late(schema, next, &mut |late| on_output(Output::Late(late))),
+            }
+            Ok(0)
+        })
+    }
+
+    /// Hands over, frame by frame, what is there now; says how many outputs that were. `on_frame`
+    /// takes the rows behind those that are taken, and says how many of them it passed over.
+    pub(super) fn each_frame<E>(
+        &mut self,
+        mut on_frame: impl FnMut((&S, &A), (usize, Frame<'_>, &mut usize)) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let (mut outputs, of) = (0, (&self.schema, &self.aggregate));
         for (shard, lane) in self.lanes.iter_mut().enumerate() {
             let mut there = lane.consumer.readable();
             while there > 0 {
                 let Some(frame) = front(&mut lane.consumer) else { break };
-                if !may_leave(frame.header(), lane.marks.let_out.get()) {
+                let may_take = lane.noted.unwrap_or_else(|| lane.marks.let_out.get());
+                if !may_leave(frame.header(), may_take) {
                     break;
                 }
                 let words = frame.words().len();
                 there = there.saturating_sub(words);
                 let header = frame.header();
                 let ended = header.kind() == Some(FrameKind::End);
+                let known = known(lane.out, header);
+                lane.taken = lane.taken.max(known);
                 let taken_before = lane.taken;
-                let next = (shard, frame, &mut lane.taken);
-                match header.kind() {
-                    Some(FrameKind::Partials) => {
-                        results(&self.schema, &self.aggregate, next, &mut |result| {
-                            on_output(Output::Result(result));
-                        });
-                    }
-                    Some(FrameKind::Records) if header.stream == LATE_STREAM => {
-                        late(&self.schema, next, &mut |late| on_output(Output::Late(late)));
-                    }
-                    _ => {}
-                }
                 let (kind, until) = (header.kind(), header.lane_sequence + u64::from(header.count));
+                let is_rows = matches!(kind, Some(FrameKind::Partials | FrameKind::Records));
+                let passed_over = match is_rows {
+                    true => on_frame(of, (shard, frame, &mut lane.taken))?,
+                    false => 0,
+                };
                 let taken = std::mem::take(&mut lane.taken);
-                outputs += taken - taken_before;
+                outputs += (taken - taken_before).saturating_sub(passed_over);
                 lane.note(kind, until);
                 if kind == Some(FrameKind::Partials) {
-                    lane.meter.handed.add(taken as u64);
+                    lane.meter.handed.add((taken - known - passed_over) as u64);
+                    lane.meter.passed_over.add((known + passed_over) as u64);
                 }
                 lane.consumer.release(words);
                 lane.ended |= ended;
@@ -143,13 +287,19 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
                 lane.bell.ring();
             }
         }
-        outputs
+        Ok(outputs)
     }
 
     /// Says that all that was handed over so far has reached those for whom it is, and need never
     /// come again. An engine with state keeps what it would need to bring it again until then, so
     /// its logs grow while nothing is confirmed; without state this does nothing.
+    ///
+    /// With [`Delivery::AtLeastOnce`] each poll says so of what was handed over before it, and with
+    /// [`Delivery::AtMostOnce`] of what it hands over.
     pub fn confirm(&mut self) {
+        if self.is_spoiled {
+            return;
+        }
         for lane in &mut self.lanes {
             lane.marks.confirmed.raise(lane.polled);
         }
@@ -203,6 +353,7 @@ pub(super) fn results<S: Schema, A: Aggregate<S::Row>>(
     let stride = result_stride::<S::Key, A::Partial>();
     let (rows, heap) = (&frame.rows()[*taken * stride..], frame.heap());
     let first = frame.header().lane_sequence + *taken as u64;
+    let watermark = frame.header().watermark();
     for (row, sequence) in rows.chunks_exact(stride).zip(first..) {
         *taken += 1;
         let (key, partial) = row[RESULT_HEAD_WORDS..].split_at(S::Key::words());
@@ -216,6 +367,7 @@ pub(super) fn results<S: Schema, A: Aggregate<S::Row>>(
             key: S::Key::read(key, heap),
             value: aggregate.lower(&partial),
             reason: Reason::from_raw(row[2]),
+            watermark,
             shard,
             sequence,
         });

@@ -1,6 +1,7 @@
 //! Results on their way to another thread: frames of partials in a ring, late records among them.
 //!
 //! ```text
+//!  a frame of results:  the header's watermark is the one that closed their windows
 //!  a row of results:    | start | end | reason | key words .. | partial words .. |
 //!  a row of late ones:  | window end | watermark | the record's own row ..       |
 //! ```
@@ -23,7 +24,7 @@ pub const RESULT_HEAD_WORDS: usize = 3;
 /// Words of a row of late records before the record's own row: window end and watermark.
 pub(super) const LATE_HEAD_WORDS: usize = 2;
 /// The stream number of late records.
-pub(super) const LATE_STREAM: u16 = 1;
+pub const LATE_STREAM: u16 = 1;
 
 /// Words of a row of results.
 pub(super) fn result_stride<K: KeyKind, P>() -> usize {
@@ -67,14 +68,16 @@ pub(crate) struct OutputMarks {
     pub(super) confirmed: Mark,
     /// What the reader may take.
     pub(super) let_out: Mark,
+    /// What is in the ring, or was.
+    pub(super) sent: Mark,
 }
 
 impl OutputMarks {
     /// Nothing is confirmed, and nothing held.
     pub(super) fn new() -> Arc<Self> {
         let all = OutputCounts { results: u64::MAX, late: u64::MAX };
-        let confirmed = Mark::at(OutputCounts::default());
-        Arc::new(Self { confirmed, let_out: Mark::at(all) })
+        let none = || Mark::at(OutputCounts::default());
+        Arc::new(Self { confirmed: none(), let_out: Mark::at(all), sent: none() })
     }
 }
 
@@ -147,6 +150,7 @@ impl<S: Schema> LaneSink<S> {
         }
         let (claim, _, words) = writer.finish(Watermark::START, 0);
         claim.commit(words);
+        self.marks.sent.raise(OutputCounts { results: self.results, late: self.late.records });
         self.bell.ring();
         true
     }
@@ -155,14 +159,17 @@ impl<S: Schema> LaneSink<S> {
 impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     type Session<'a> = LaneSession<'a>;
 
-    fn session(&mut self) -> LaneSession<'_> {
+    fn session(&mut self, watermark: Watermark) -> LaneSession<'_> {
         let abandoned = self.producer.is_abandoned();
         let stride = result_stride::<S::Key, A::Partial>();
         let claim = self.producer.claim(FRAME_WORDS_MAX);
-        let writer = claim.map(|claim| begin(claim, &mut self.tail, self.results, stride));
+        let writer =
+            claim.map(|claim| begin(claim, &mut self.tail, (watermark, self.results), stride));
         LaneSession {
             writer,
+            watermark,
             bell: &self.bell,
+            sent: &self.marks.sent,
             results: &mut self.results,
             abandoned,
             meter: &self.meter,
@@ -214,24 +221,20 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
     }
 
     fn taken(&self) -> OutputCounts {
-        let late = if self.keep_late { self.late.records } else { self.meter.late.get() };
+        let late = if self.keep_late { self.late.records } else { 0 };
         OutputCounts { results: self.results, late }
     }
 
     fn confirmed(&self) -> OutputCounts {
         // A reader that has gone has confirmed no more than it said.
-        let confirmed = self.marks.confirmed.get();
-        match self.keep_late {
-            true => confirmed,
-            false => OutputCounts { late: ResultSink::<S, A>::taken(self).late, ..confirmed },
-        }
+        self.marks.confirmed.get()
     }
 
-    fn resume(&mut self, behind: OutputCounts) {
+    fn resume(&mut self, behind: OutputCounts, late: u64) {
         (self.results, self.late.records) = (behind.results, behind.late);
         self.marks.confirmed.raise(behind);
         self.meter.results.set(behind.results);
-        self.meter.late.set(behind.late);
+        self.meter.late.set(late);
         self.meter.handed.set(behind.results);
     }
 
@@ -248,10 +251,10 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for LaneSink<S> {
 fn begin<'a>(
     claim: Claim<'a, u64>,
     tail: &'a mut Tail,
-    sequence: u64,
+    (watermark, sequence): (Watermark, u64),
     stride: usize,
 ) -> FrameWriter<'a, Claim<'a, u64>> {
-    let mut header = FrameHeader::new(FrameKind::Partials, Watermark::START);
+    let mut header = FrameHeader::new(FrameKind::Partials, watermark);
     header.lane_sequence = sequence;
     FrameWriter::begin(claim, tail, header, stride, Extras::NONE)
 }
@@ -262,7 +265,9 @@ fn begin<'a>(
 pub struct LaneSession<'a> {
     /// `None` when the ring is full.
     writer: Option<FrameWriter<'a, Claim<'a, u64>>>,
+    watermark: Watermark,
     bell: &'a Bell,
+    sent: &'a Mark,
     results: &'a mut u64,
     abandoned: bool,
     meter: &'a SinkMeter,
@@ -304,8 +309,9 @@ impl<K: KeyKind, P: bytemuck::Pod> Session<K, P> for LaneSession<'_> {
         if writer.count() == 0 {
             return;
         }
-        let (claim, _, words) = writer.finish(Watermark::START, 0);
+        let (claim, _, words) = writer.finish(self.watermark, 0);
         claim.commit(words);
+        self.sent.raise(OutputCounts { results: *self.results, late: 0 });
         self.bell.ring();
     }
 }

@@ -4,7 +4,7 @@ use super::error::StateError;
 use super::history::{Base, Extent, KeptName, first_kept};
 use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
-use super::settings::{Durability, Keep, State};
+use super::settings::{Delivery, Durability, Keep, State};
 use super::snapshot::{self, Snapshot, SnapshotPlace, SnapshotWriter};
 use super::switch::{self, Switch};
 use crate::fault;
@@ -17,13 +17,19 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// How often a result is handed over, in the manifest.
+const DELIVERY: &str = "delivery";
+
 /// A state directory that is in use by this process.
 #[derive(Debug)]
 pub struct StateDirectory {
     folder: PathBuf,
     identity: LogIdentity,
+    /// What the pipeline was described by.
+    pipeline: Vec<(String, String)>,
     snapshot_every: u64,
     durability: Durability,
+    delivery: Delivery,
     keep: Keep,
     log_ready: u64,
     /// Holds the lock until it is dropped.
@@ -38,27 +44,44 @@ impl StateDirectory {
     pub fn open(state: State, described: Vec<(String, String)>) -> Result<Self, StateError> {
         let mut pipeline = state.described.clone();
         pipeline.extend(described);
+        // Whoever brings results further by a delivery of its own says so in the same word.
+        if !pipeline.iter().any(|(what, _)| what == DELIVERY) {
+            pipeline.push((DELIVERY.to_owned(), state.delivery.to_string()));
+        }
         let folder = state.folder.clone();
         let path = folder.display().to_string();
         fs::create_dir_all(&folder).map_err(StateError::io(path.clone(), "make the directory"))?;
         refuse_other(&folder)?;
         let lock = lock(&folder)?;
         switch::finish(&folder)?;
-        let identity = match read(&folder.join("manifest"))? {
+        let manifest = match read(&folder.join("manifest"))? {
             Some(bytes) => {
                 let manifest_path = folder.join("manifest").display().to_string();
                 let manifest = Manifest::parse(&manifest_path, &String::from_utf8_lossy(&bytes))?;
                 manifest.check(&path, &pipeline)?;
-                manifest.identity
+                manifest
             }
             None => begin(&folder, pipeline)?,
         };
-        Ok(Self::with(state, identity, Some(lock)))
+        Ok(Self::with(state, manifest, Some(lock)))
     }
 
-    fn with(state: State, identity: LogIdentity, lock: Option<File>) -> Self {
-        let State { folder, snapshot_every, durability, keep, log_ready, .. } = state;
-        Self { folder, identity, snapshot_every, durability, keep, log_ready, _lock: lock }
+    fn with(state: State, manifest: Manifest, lock: Option<File>) -> Self {
+        let Manifest { identity, pipeline } = manifest;
+        let pipeline = pipeline.into_iter();
+        let pipeline = pipeline.map(|(what, value)| (what, manifest::from_line(&value))).collect();
+        let State { folder, snapshot_every, durability, delivery, keep, log_ready, .. } = state;
+        Self {
+            folder,
+            identity,
+            pipeline,
+            snapshot_every,
+            durability,
+            delivery,
+            keep,
+            log_ready,
+            _lock: lock,
+        }
     }
 
     /// Refuses a pipeline that says something about itself, by its state or by `described`, that
@@ -90,8 +113,10 @@ impl StateDirectory {
             .ok_or_else(|| StateError::NoState { path: folder.display().to_string() })?;
         let lock = lock_to_look(folder)?;
         switch::finish(folder)?;
-        let identity = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?.identity;
-        Ok(Self::with(State::in_directory(folder), identity, lock))
+        // It may be another now.
+        let bytes = read(&path)?.unwrap_or(bytes);
+        let manifest = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?;
+        Ok(Self::with(State::in_directory(folder), manifest, lock))
     }
 
     /// What the manifest in a folder says of something that the pipeline was described by; `None`
@@ -118,6 +143,11 @@ impl StateDirectory {
         self.identity
     }
 
+    /// What the pipeline was described by when the directory was made, thing by thing.
+    pub fn pipeline(&self) -> &[(String, String)] {
+        &self.pipeline
+    }
+
     /// After how many bytes of a shard's log a snapshot is due.
     pub fn snapshot_every(&self) -> u64 {
         self.snapshot_every
@@ -138,6 +168,28 @@ impl StateDirectory {
     /// What the state survives.
     pub fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// How often a result is handed over.
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
+    /// Begins to note what leaves before it does, for so many shards, if that is how results are
+    /// handed over. Nothing is logged yet.
+    ///
+    /// # Errors
+    /// When an earlier run has logged something and its notes are gone.
+    pub fn begin_output(&self, shards: usize) -> Result<(), StateError> {
+        if self.delivery != Delivery::AtMostOnce || self.output_progress()?.is_some() {
+            return Ok(());
+        }
+        if self.has_begun()? {
+            let path = self.folder.join("output").display().to_string();
+            let problem = "it is missing, and says which results have left".to_owned();
+            return Err(StateError::Damaged { path, problem });
+        }
+        self.set_output_progress(&OutputProgress::none(shards))
     }
 
     /// The last whole snapshot of a shard; `None` when there is none yet.
@@ -391,17 +443,18 @@ fn refuse_other(folder: &Path) -> Result<(), StateError> {
 }
 
 /// Makes a new state directory of one that holds none.
-fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<LogIdentity, StateError> {
+fn begin(folder: &Path, pipeline: Vec<(String, String)>) -> Result<Manifest, StateError> {
     let path = folder.display().to_string();
     let now = std::time::SystemTime::now();
     let identity = LogIdentity(ahash::RandomState::new().hash_one((now, std::process::id())));
-    replace(folder, "manifest", Manifest { identity, pipeline }.render().as_bytes(), true)?;
+    let manifest = Manifest { identity, pipeline };
+    replace(folder, "manifest", manifest.render().as_bytes(), true)?;
     // The directory itself may be new.
     match std::path::absolute(folder) {
         Ok(path) => path.parent().map_or(Ok(()), sync_folder)?,
         Err(error) => return Err(StateError::io(path, "find")(error)),
     }
-    Ok(identity)
+    Ok(manifest)
 }
 
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {

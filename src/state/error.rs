@@ -134,7 +134,7 @@ fn is_plural(what: &str) -> bool {
 }
 
 impl StateError {
-    pub(super) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(path: String, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let told = LogError::io(path, action);
         move |error| Self::Log(told(error))
     }

@@ -12,6 +12,7 @@
 //!  DIR/output           how much of the output is part of it for good
 //!  DIR/damaged-1/…      what `tidewheel log repair` has put aside; nobody reads it
 //! ```
+//! The folder of a result log has a lock, a manifest and logs of the same kind.
 
 mod directory;
 mod error;
@@ -25,6 +26,6 @@ mod switch;
 pub use directory::StateDirectory;
 pub use error::{RescaleRefusal, StateError};
 pub use progress::OutputProgress;
-pub use settings::{Durability, Keep, State};
+pub use settings::{Delivery, Durability, Keep, State};
 pub use snapshot::{Replaced, Snapshot, SnapshotPlace, SnapshotWriter};
 pub use switch::Switch;

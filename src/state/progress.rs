@@ -24,6 +24,22 @@ impl OutputProgress {
         Self { results: vec![0; shards], late: vec![0; shards], ..Self::default() }
     }
 
+    /// Results and late records of one shard.
+    pub fn of(&self, shard: usize) -> (u64, u64) {
+        let of = |counts: &[u64]| counts.get(shard).copied().unwrap_or(0);
+        (of(&self.results), of(&self.late))
+    }
+
+    /// So many results and late records of one shard, if that is more than before.
+    pub fn raise(&mut self, shard: usize, (results, late): (u64, u64)) {
+        let raise = |counts: &mut Vec<u64>, count: u64| {
+            counts.resize(counts.len().max(shard + 1), 0);
+            counts[shard] = counts[shard].max(count);
+        };
+        raise(&mut self.results, results);
+        raise(&mut self.late, late);
+    }
+
     pub(super) fn render(&self) -> Vec<u8> {
         let head = [MAGIC, self.bytes, self.late_bytes, self.results.len() as u64];
         let words = [&head[..], &self.results, &self.late].concat();

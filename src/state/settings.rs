@@ -3,6 +3,7 @@
 
 use crate::limits::{COMMIT_INTERVAL_MILLIS, SNAPSHOT_LOG_BYTES};
 use crate::time::Span;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Where an engine keeps its state, and what the state is of.
@@ -12,6 +13,7 @@ pub struct State {
     pub(super) described: Vec<(String, String)>,
     pub(super) snapshot_every: u64,
     pub(super) durability: Durability,
+    pub(super) delivery: Delivery,
     pub(super) keep: Keep,
     pub(super) log_ready: u64,
 }
@@ -35,6 +37,39 @@ impl Durability {
     pub const DISK: Self = Self::Disk { interval: Span::from_millis(COMMIT_INTERVAL_MILLIS) };
 }
 
+/// How often a result, or a late record, is handed over when a run is cut off and gone on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// What was not confirmed comes again, with the same shard and sequence: in effect once, for
+    /// a reader that keeps the numbers with what it makes of the results, or makes the same of them
+    /// each time. It costs the log since the last snapshot whose results are confirmed, so a reader
+    /// confirms them now and then (`Results::confirm`). What a closure has returned from is
+    /// confirmed.
+    #[default]
+    ExactlyOnce,
+    /// Once or more: what one poll handed over counts as confirmed when the next poll begins, so
+    /// that nobody needs to confirm anything and logs do not grow. After a cut, results since the
+    /// last snapshot come again, with the same numbers. It costs nothing.
+    AtLeastOnce,
+    /// Once or not at all: that results leave is noted in the state directory, as durably as the
+    /// state is kept, before a poll hands them over. After a cut, what was noted and not handed
+    /// over is lost: what one poll had taken. It costs a small file that is replaced with each poll
+    /// that brings something, and synced with [`Durability::Disk`]. Closures can not have it: a
+    /// shard does not wait for a file.
+    AtMostOnce,
+}
+
+/// In the words of the manifest and the command line.
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+            Self::AtMostOnce => "at-most-once",
+        })
+    }
+}
+
 /// How much of what was read stays that going on does not need: history, to be looked at and taken
 /// again. It goes as a whole from one snapshot to the next, when one has come in force.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,13 +90,18 @@ impl State {
     pub fn in_directory(folder: impl Into<PathBuf>) -> Self {
         let (folder, described) = (folder.into(), Vec::new());
         let (snapshot_every, durability) = (SNAPSHOT_LOG_BYTES, Durability::default());
-        let keep = Keep::default();
-        Self { folder, described, snapshot_every, durability, keep, log_ready: 0 }
+        let (delivery, keep) = (Delivery::default(), Keep::default());
+        Self { folder, described, snapshot_every, durability, delivery, keep, log_ready: 0 }
     }
 
     /// The directory.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// How often a result is handed over.
+    pub(crate) fn how_delivered(&self) -> Delivery {
+        self.delivery
     }
 
     /// Makes so many bytes of each shard's log, in segments of full length, when the engine is
@@ -79,6 +119,14 @@ impl State {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// How often a result is handed over when a run is cut off and gone on with; in effect once by
+    /// default. The directory remembers it: the state of a pipeline with another is refused.
+    #[must_use]
+    pub fn delivery(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
         self
     }
 
