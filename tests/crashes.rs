@@ -3,7 +3,9 @@
 #![cfg(feature = "cli")]
 
 mod crashed;
+mod run_in;
 
+use run_in::tidewheel;
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Output, Stdio};
@@ -249,17 +251,11 @@ fn a_run_that_was_stopped_is_gone_on_with_by_more_shards() {
     let scratch = Scratch::new(ROWS);
     let whole = run(&scratch, &["--output", "whole.csv", "--late", "whole-late.csv"]);
     assert!(whole.status.success(), "{}", errors(&whole));
-    let input = fs::read_to_string(scratch.path("in.csv")).unwrap();
-    let (first, rest) = input.split_at(input[..input.len() / 2].rfind('\n').unwrap() + 1);
-    fs::write(scratch.path("in.csv"), first).unwrap();
-    let more = [&KEPT[..], &["--follow", "--snapshot-every", "100KB"]].concat();
-    let stopped = scratch.command(&more).spawn().unwrap();
-    wait_for(|| fs::metadata(scratch.path("out.csv")).is_ok_and(|it| it.len() > 50_000));
-    let pid = rustix::process::Pid::from_child(&stopped);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let stopped = stopped.wait_with_output().unwrap();
+    let more = [&KEPT[..], &["--snapshot-every", "100KB"]].concat();
+    let stopped = scratch.stopped_half_way(&more, || {
+        fs::metadata(scratch.path("out.csv")).is_ok_and(|it| it.len() > 50_000)
+    });
     assert_eq!(stopped.status.code(), Some(143), "{}", errors(&stopped));
-    fs::write(scratch.path("in.csv"), [first, rest].concat()).unwrap();
 
     let fewer = scratch.command_of("1", &KEPT).output().unwrap();
     assert_eq!(fewer.status.code(), Some(2), "{}", errors(&fewer));
@@ -270,13 +266,15 @@ fn a_run_that_was_stopped_is_gone_on_with_by_more_shards() {
         let (found, whole) = (bag(&scratch.path(found)), bag(&scratch.path(whole)));
         assert!(found == whole, "{} of {}", found.len(), whole.len());
     }
-}
 
-/// Waits until something is so, a while at most.
-fn wait_for(is_so: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to that");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    scratch.begin_anew();
+    let log = ["--state", "state", "--format", "log", "--output", "results"];
+    let first = scratch.path("results").join("s001-0000000000000002.log");
+    let stopped = scratch.stopped_half_way(&log, || first.exists());
+    assert_eq!(stopped.status.code(), Some(143), "{}", errors(&stopped));
+    let gone_on = scratch.command_of("3", &log).output().unwrap();
+    assert!(gone_on.status.success(), "{}", errors(&gone_on));
+    let (_, rows, told) = tidewheel(&scratch.path(""), &["log", "rows", "results"]);
+    fs::write(scratch.path("rows.csv"), rows).unwrap();
+    assert!(bag(&scratch.path("rows.csv")) == bag(&scratch.path("whole.csv")), "{told}");
 }

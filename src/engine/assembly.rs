@@ -2,7 +2,6 @@
 
 use super::core::{Core, CoreDuty};
 use super::durable::{Durable, Resumption};
-use super::rescale::shards_of;
 use super::sinks::{OpenSink, SinkPlan};
 use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
@@ -19,7 +18,7 @@ use crate::record::{KeyKind, RouteHasher, Schema, ShardIndex};
 use crate::ring::{LocalRing, ring};
 use crate::shard::{Combining, Intake, IntakeParts, Journal, Shard, ShardParts};
 use crate::sink::{Delivering, ResultSink, layout};
-use crate::state::{Delivery, State, StateError};
+use crate::state::{Delivery, State, StateDirectory, StateError};
 use crate::time::{Clock, SystemClock};
 use crate::window::{SlicePartial, StoreLimits, WindowSpec, WindowStore};
 use std::sync::Arc;
@@ -44,8 +43,9 @@ where
     pub(super) fn check(pipeline: Pipeline<S, P, A, M>) -> Result<Self, OpenError> {
         let sources = pipeline.stream.sources.len();
         let cpus = Topology::detect().cpu_count();
-        let earlier = pipeline.state.as_ref().map(shards_of).transpose()?.flatten();
-        let shards = pipeline.shards.or(earlier).unwrap_or(cpus);
+        let state = pipeline.state.as_ref();
+        let earlier = state.map(|state| StateDirectory::shards_of(state.folder())).transpose()?;
+        let shards = pipeline.shards.or(earlier.flatten()).unwrap_or(cpus);
         let out = pipeline.stream.stage.out(&pipeline.stream.schema);
         let row = out.stride_words() * 8;
         // A result and a slice's partial are a row that has both.
@@ -114,6 +114,7 @@ where
     S: Schema,
     P: Stage<S>,
     A: Aggregate<<P::Out as Schema>::Row>,
+    M: OpenSink<P::Out, A>,
 {
     /// Opens the state directory, where there is to be one.
     fn bring_back(&self) -> Result<Option<Durable>, OpenError> {

@@ -4,6 +4,7 @@
 use super::OpenError;
 use super::assembly::{Plan, shard_parts};
 use super::durable::Durable;
+use super::sinks::OpenSink;
 use super::stream::Pipeline;
 use crate::aggregate::Aggregate;
 use crate::exchange::LaneEnd;
@@ -13,22 +14,16 @@ use crate::operator::Stage;
 use crate::record::{Schema, ShardIndex};
 use crate::shard::{Progress, RescaledShard, Shard, ShardParts, rescale};
 use crate::sink::Discard;
-use crate::state::{RescaleRefusal, SnapshotPlace, State, StateDirectory, StateError};
+use crate::state::{RescaleRefusal, SnapshotPlace, StateDirectory, StateError};
 use crate::time::SystemClock;
 use crate::window::StoreLimits;
-
-/// How many shards the state of a directory is of, if any was begun there.
-pub(super) fn shards_of(state: &State) -> Result<Option<usize>, StateError> {
-    StateDirectory::finish_switch(state.folder())?;
-    let shards = StateDirectory::described(state.folder(), "shards")?;
-    Ok(shards.and_then(|shards| shards.parse().ok()))
-}
 
 impl<S, P, A, M> Plan<S, P, A, M>
 where
     S: Schema,
     P: Stage<S>,
     A: Aggregate<<P::Out as Schema>::Row>,
+    M: OpenSink<P::Out, A>,
 {
     /// Divides what the shards of earlier runs hold, where there were fewer.
     ///
@@ -36,7 +31,9 @@ where
     /// When they can not be divided, or the directory can not be used.
     pub(super) fn rescale(&self) -> Result<(), OpenError> {
         let Some(state) = &self.pipeline.state else { return Ok(()) };
-        let Some(was) = shards_of(state)?.filter(|was| *was != self.shards) else {
+        let Some(was) =
+            StateDirectory::shards_of(state.folder())?.filter(|was| *was != self.shards)
+        else {
             return Ok(());
         };
         let refused = |refusal| StateError::Rescale {
@@ -78,6 +75,7 @@ where
             .map(|source| (LaneEnd::Local(source), board.lane(source, index.index())));
         let limits = StoreLimits { live_keys_max: *live_keys_max, ..StoreLimits::default() };
         let sink = Discard::new(board.sink(index.index()));
+        let sink = sink.taking_late(self.pipeline.sink.takes_late());
         shard_parts(stream, (*spec, aggregate, limits), (index, lanes.collect(), sink), board)
     }
 }

@@ -37,6 +37,8 @@ pub trait OpenSink<S: Schema, A: Aggregate<S::Row>>: Sized {
     /// [`Delivery::AtMostOnce`](crate::state::Delivery::AtMostOnce) wants it.
     const CAN_NOTE_FIRST: bool;
 
+    /// Whether late records are brought out, or only counted.
+    fn takes_late(&self) -> bool;
     /// Makes one sink a shard.
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Self::Handle);
     /// Puts engine and handle together.
@@ -66,6 +68,10 @@ where
 
     /// A closure runs on the shard's core, which waits for no file.
     const CAN_NOTE_FIRST: bool = false;
+
+    fn takes_late(&self) -> bool {
+        true
+    }
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, ()) {
         let sink = |(shard, (_, meter)): (u16, &(Bell, Arc<SinkMeter>))| {
@@ -97,6 +103,10 @@ where
     type Opened = (Engine, Results<S, A>);
 
     const CAN_NOTE_FIRST: bool = true;
+
+    fn takes_late(&self) -> bool {
+        self.late
+    }
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Self::Sink>, Results<S, A>) {
         let reader = Bell::new();
@@ -131,6 +141,10 @@ impl<S: Schema, A: Aggregate<S::Row>> OpenSink<S, A> for Discarding {
 
     /// Nothing leaves.
     const CAN_NOTE_FIRST: bool = true;
+
+    fn takes_late(&self) -> bool {
+        true
+    }
 
     fn sinks(self, plan: SinkPlan<'_, S, A>) -> (Vec<Discard>, ()) {
         (plan.shards.iter().map(|(_, meter)| Discard::new(Arc::clone(meter))).collect(), ())

@@ -223,13 +223,21 @@ where
 #[derive(Debug)]
 pub struct Discard {
     results: u64,
+    /// Whether late records count as taken.
+    takes_late: bool,
     meter: Arc<SinkMeter>,
 }
 
 impl Discard {
     /// A sink that counts into `meter`.
     pub fn new(meter: Arc<SinkMeter>) -> Self {
-        Self { results: 0, meter }
+        Self { results: 0, takes_late: true, meter }
+    }
+
+    /// The same in the place of a sink that takes late records, or that nobody asked for them.
+    #[must_use]
+    pub fn taking_late(self, takes_late: bool) -> Self {
+        Self { takes_late, ..self }
     }
 }
 
@@ -253,7 +261,8 @@ impl<S: Schema, A: Aggregate<S::Row>> ResultSink<S, A> for Discard {
     }
 
     fn taken(&self) -> OutputCounts {
-        OutputCounts { results: self.results, late: self.meter.late.get() }
+        let late = if self.takes_late { self.meter.late.get() } else { 0 };
+        OutputCounts { results: self.results, late }
     }
 
     fn confirmed(&self) -> OutputCounts {

@@ -144,7 +144,7 @@ impl ResultLog {
         let described = std::iter::once((CONTENTS.to_owned(), RESULTS.to_owned()))
             .chain(state.pipeline().iter().cloned())
             .chain([(STATE.to_owned(), format!("{:016x}", state.identity().0))]);
-        let settings = State::in_directory(folder).durability(state.durability());
+        let settings = State::in_directory(folder).durability(state.durability()).may_widen();
         let directory = StateDirectory::open(settings, described.collect())?;
         let guarantee = match directory.durability() {
             Durability::Process => Guarantee::Process,

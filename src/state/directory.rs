@@ -57,13 +57,33 @@ impl StateDirectory {
         let manifest = match read(&folder.join("manifest"))? {
             Some(bytes) => {
                 let manifest_path = folder.join("manifest").display().to_string();
-                let manifest = Manifest::parse(&manifest_path, &String::from_utf8_lossy(&bytes))?;
+                let mut manifest =
+                    Manifest::parse(&manifest_path, &String::from_utf8_lossy(&bytes))?;
+                let is_wider = state.may_widen
+                    && shards_in(&pipeline).is_some_and(|shards| manifest.widen(shards));
                 manifest.check(&path, &pipeline)?;
+                if is_wider {
+                    replace(&folder, "manifest", manifest.render().as_bytes(), true)?;
+                }
                 manifest
             }
             None => begin(&folder, pipeline)?,
         };
         Ok(Self::with(state, manifest, Some(lock)))
+    }
+
+    /// How many shards the directory in a folder is of, if there is one. Brings to its end what a
+    /// run was interrupted at that had begun to go over to more.
+    ///
+    /// # Errors
+    /// When the manifest can not be read, or is damaged; or the directory is in use by a run that
+    /// goes over to more.
+    pub fn shards_of(folder: &Path) -> Result<Option<usize>, StateError> {
+        if switch::is_ready(folder) {
+            Self::look_at(folder)?;
+        }
+        let shards = Self::described(folder, manifest::SHARDS)?;
+        Ok(shards.and_then(|shards| shards.parse().ok()))
     }
 
     fn with(state: State, manifest: Manifest, lock: Option<File>) -> Self {
@@ -238,18 +258,6 @@ impl StateDirectory {
         Ok(false)
     }
 
-    /// Brings to its end what a run was interrupted at that had begun to switch the directory in a
-    /// folder over to other logs and snapshots.
-    ///
-    /// # Errors
-    /// When the directory is in use, or the system says no.
-    pub fn finish_switch(folder: &Path) -> Result<(), StateError> {
-        match switch::is_ready(folder) {
-            true => Self::look_at(folder).map(drop),
-            false => Ok(()),
-        }
-    }
-
     /// Begins to switch over to other logs and snapshots.
     ///
     /// # Errors
@@ -371,6 +379,12 @@ impl StateDirectory {
         let durably = self.durability != Durability::Process;
         replace(&self.folder, "output", &progress.render(), durably)
     }
+}
+
+/// How many shards a description says there are.
+fn shards_in(described: &[(String, String)]) -> Option<usize> {
+    let (_, shards) = described.iter().find(|(word, _)| word == manifest::SHARDS)?;
+    shards.parse().ok()
 }
 
 /// Takes the lock, or says who has it.

@@ -16,6 +16,8 @@ use crate::log::LogIdentity;
 const FORMAT: u32 = 1;
 const TITLE: &str = "tidewheel state";
 const LOG: &str = "log";
+/// The word by which it is said how many shards there are.
+pub(super) const SHARDS: &str = "shards";
 const CHECKSUM: &str = "crc32c";
 
 /// A manifest's lines.
@@ -66,6 +68,17 @@ impl Manifest {
             .map(|(word, value)| (word.to_owned(), value.to_owned()))
             .collect();
         Ok(Self { identity, pipeline })
+    }
+
+    /// Says that there are so many shards now. Says whether there were fewer.
+    pub(super) fn widen(&mut self, shards: usize) -> bool {
+        let line = self.pipeline.iter_mut().find(|(word, _)| word == SHARDS);
+        let Some((_, value)) = line else { return false };
+        let were_fewer = value.parse::<usize>().is_ok_and(|was| was < shards);
+        if were_fewer {
+            *value = shards.to_string();
+        }
+        were_fewer
     }
 
     /// Refuses a pipeline that is not the one of the manifest.

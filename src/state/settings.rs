@@ -16,6 +16,7 @@ pub struct State {
     pub(super) delivery: Delivery,
     pub(super) keep: Keep,
     pub(super) log_ready: u64,
+    pub(super) may_widen: bool,
 }
 
 /// What the state of an engine survives.
@@ -91,7 +92,15 @@ impl State {
         let (folder, described) = (folder.into(), Vec::new());
         let (snapshot_every, durability) = (SNAPSHOT_LOG_BYTES, Durability::default());
         let (delivery, keep) = (Delivery::default(), Keep::default());
-        Self { folder, described, snapshot_every, durability, delivery, keep, log_ready: 0 }
+        let (log_ready, may_widen) = (0, false);
+        Self { folder, described, snapshot_every, durability, delivery, keep, log_ready, may_widen }
+    }
+
+    /// Lets the directory come to be of more shards by merely saying so: nothing that it holds
+    /// depends on how many there are.
+    pub(crate) fn may_widen(mut self) -> Self {
+        self.may_widen = true;
+        self
     }
 
     /// The directory.

@@ -66,9 +66,7 @@ impl Switch {
         let told = path.display().to_string();
         let bytes = read(&path)?.unwrap_or_default();
         let mut manifest = Manifest::parse(&told, &String::from_utf8_lossy(&bytes))?;
-        for (_, value) in manifest.pipeline.iter_mut().filter(|(word, _)| word == "shards") {
-            *value = shards.to_string();
-        }
+        manifest.widen(shards);
         write(&folder.join("manifest"), manifest.render().as_bytes())?;
         let path = self.directory.join("output");
         if let Some(bytes) = read(&path)? {
