@@ -22,6 +22,7 @@ mod journal;
 mod jump;
 mod place;
 mod progress;
+mod segments;
 mod snapshots;
 mod step;
 
@@ -33,4 +34,5 @@ pub use journal::{Journal, JournalParts};
 pub use jump::JumpRule;
 pub use place::IntakePlace;
 pub use progress::Progress;
+pub use segments::SegmentWork;
 pub use step::{Shard, ShardError, ShardParts};
