@@ -46,7 +46,7 @@ enum Pace {
 /// What a source brings.
 #[derive(Clone, Copy)]
 struct Workload {
-    /// Before all others, each key once, in a window that stays open.
+    /// Keys of a window that stays open, which sources of their own bring at once.
     ahead: u64,
     keys: u64,
     /// Records in a second of event time, of one source.
@@ -67,30 +67,38 @@ const AHEAD: i64 = 1_000_000_000_000;
 
 impl Records {
     fn sources(work: Workload) -> impl Iterator<Item = Box<dyn Source<Typed<GeneratedRecord>>>> {
-        (0..SHARDS).map(move |nth| {
+        let sources = if work.ahead > 0 { SHARDS * 2 } else { SHARDS };
+        (0..sources).map(move |nth| {
             let batch = Vec::new();
             Box::new(Self { work, nth, next: 0, begun: None, batch }) as Box<dyn Source<_>>
         })
     }
 
     fn record(&self, at: u64) -> GeneratedRecord {
-        let Workload { ahead, keys, per_second, .. } = self.work;
-        if at < ahead {
+        let Workload { keys, per_second, .. } = self.work;
+        if self.is_ahead() {
             return GeneratedRecord::new((at * SHARDS + self.nth) as u32, 1, AHEAD);
         }
         let key = draw(at * SHARDS + self.nth) % keys;
-        GeneratedRecord::new(key as u32, 1, ((at - ahead) * 1_000 / per_second) as i64)
+        GeneratedRecord::new(key as u32, 1, (at * 1_000 / per_second) as i64)
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.nth >= SHARDS
     }
 
     /// The record before which this poll ends; `None` at the end of all.
     fn until(&mut self) -> Option<u64> {
         match self.work.pace {
+            Pace::Rate(_, end) if self.is_ahead() => {
+                (Instant::now() < end).then_some(self.work.ahead / SHARDS)
+            }
             Pace::Until(end) => (Instant::now() < end).then_some(u64::MAX),
             Pace::Records(records) => (self.next < records).then_some(records),
             Pace::Rate(rate, end) => {
                 let (begun, first) = *self.begun.get_or_insert((Instant::now(), self.next));
                 let due = begun.elapsed().as_micros() as u64 * rate / 1_000_000;
-                (Instant::now() < end).then_some((first + due).max(self.work.ahead))
+                (Instant::now() < end).then_some(first + due)
             }
         }
     }
@@ -100,7 +108,7 @@ impl Source<Typed<GeneratedRecord>> for Records {
     fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
         let Some(until) = self.until() else { return Ok(Polled::End) };
         let until = until.min(self.next + rows_max as u64);
-        if until == self.next {
+        if until <= self.next {
             return Ok(Polled::Pending);
         }
         let mut batch = std::mem::take(&mut self.batch);
@@ -257,7 +265,7 @@ fn restart(keys: u64) -> Told {
     let state = || Some(State::in_directory(folder.path()).snapshot_every(every));
     let hour = Duration::from_secs(3600);
     let pace = Pace::Rate(100_000, Instant::now() + hour);
-    let work = Workload { ahead: keys / SHARDS, keys: 100, per_second: 100_000, pace };
+    let work = Workload { ahead: keys, keys: 100, per_second: 100_000, pace };
     let window = Span::from_millis(10);
     for round in 0..6 {
         let begun = Instant::now();
@@ -273,7 +281,7 @@ fn restart(keys: u64) -> Told {
             let first = out.first.get().map(|first| first.duration_since(begun));
             println!("{keys} keys: {:.0?} to the first result, open {opened:.0?}", first);
         } else {
-            let all = |metrics: &Metrics| records_of(&metrics) > keys;
+            let all = |metrics: &Metrics| records_of(metrics) > keys;
             while !all(&engine.metrics()) || taken(&engine.metrics()) < SHARDS {
                 assert_ne!(engine.step()?, Progress::Finished);
             }
