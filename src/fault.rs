@@ -25,6 +25,8 @@ pub const POINTS: &[&str] = &[
     "recovery.replay",
     "output.cut",
     "log.create",
+    "log.ahead",
+    "log.name",
     "log.header",
     "log.append.before",
     "log.append.half",

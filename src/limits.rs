@@ -76,6 +76,8 @@ pub const SNAPSHOT_SHRINK_BYTES: u64 = 4 << 20;
 /// Bytes of what a shard copied because it was to change before the snapshot at hand held it:
 /// while there are more, steps write more than [`SNAPSHOT_STEP_BYTES`].
 pub const SNAPSHOT_COPIES_MAX: usize = 64 << 20;
+/// Bytes of a log segment that are filled with zeros, ahead of its use, from one sync to the next.
+pub const LOG_FILL_BYTES: u64 = 4 << 20;
 /// Bytes of a log that are read at a time.
 pub const LOG_READ_BYTES: usize = 1 << 20;
 
@@ -110,6 +112,7 @@ const _: () = {
     assert!(FRAME_BYTES_MAX * 4 <= RESULT_LANE_BYTES, "one frame never fills a lane of results");
     assert!(RECORD_BYTES_MAX * 2 <= FRAME_BYTES_MAX, "a record and its header fit one frame");
     assert!(FRAME_BYTES_MAX * 4 <= SEGMENT_BYTES_FIRST, "entries fit any segment");
+    assert!(LOG_FILL_BYTES.is_multiple_of(FRAME_BYTES_MAX as u64), "fills go by frames");
     assert!(FRAME_BYTES_MAX * 4 <= LOG_READ_BYTES, "an entry fits what is read at a time");
     assert!(PARTITIONS_MAX <= 1 << 16, "a partition's number is a u16");
     assert!(BATCH_RECORDS_MAX <= 1 << 16, "a row's number within a frame is small");

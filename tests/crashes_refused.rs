@@ -4,7 +4,9 @@
 mod run_in;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 fn tidewheel(folder: &Path, arguments: &str) -> run_in::Told {
     run_in::tidewheel(folder, &arguments.split_whitespace().collect::<Vec<_>>())
@@ -113,4 +115,52 @@ fn a_segment_or_a_snapshot_of_another_state_directory_is_refused() {
     let there = folder.join("one/s000.snapshot");
     fs::write(&there, snapshot(2, 7)).unwrap();
     refused(folder, 4, "it belongs to another state directory or another shard");
+}
+
+#[test]
+fn a_segment_that_is_cut_while_it_is_written_ends_the_run_with_an_error_and_not_with_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = |from: u64, to: u64| -> String {
+        (from..to).map(|n| format!("{},k{},{n}\n", n * 10, n % 53)).collect()
+    };
+    fs::write(folder.join("in.csv"), format!("t,k,v\n{}", rows(0, 500))).unwrap();
+    let agg = "agg in.csv --time t --time-unit ms --key k --window 1h --agg sum(v) --shards 1 \
+               --state state --output out.csv";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidewheel"))
+        .args(agg.split_whitespace().chain(["--follow"]))
+        .current_dir(folder)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let segment = folder.join("state/s000-0000000000000000.log");
+    // Behind the segment's header.
+    let has_entries = |bytes: Vec<u8>| bytes.iter().skip(64).any(|byte| *byte > 0);
+    while !fs::read(&segment).is_ok_and(has_entries) {
+        assert!(child.try_wait().unwrap().is_none(), "it follows its input");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    fs::OpenOptions::new().write(true).open(&segment).unwrap().set_len(0).unwrap();
+    let mut input = fs::OpenOptions::new().append(true).open(folder.join("in.csv")).unwrap();
+    input.write_all(rows(500, 1_000).as_bytes()).unwrap();
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3), "{told}");
+    for part in ["s000-0000000000000000.log: can not write an entry", "0 of 131072 bytes are left"]
+    {
+        assert!(told.contains(part), "{told}");
+    }
+    // All that was logged is gone; nothing had come out, and the input brings it again.
+    let (code, _, errors) = tidewheel(folder, agg);
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, _, errors) =
+        tidewheel(folder, &agg.replace("state state", "state other").replace("out.csv", "all.csv"));
+    assert_eq!(code, Some(0), "{errors}");
+    let bag = |name: &str| {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(bag("out.csv"), bag("all.csv"));
 }

@@ -251,6 +251,33 @@ fn with_threads_results_wait_for_the_disk_and_all_of_them_come() {
 }
 
 #[test]
+fn with_threads_segments_are_made_and_removed_elsewhere_and_the_results_are_the_same() {
+    let mut job = job(2, 2, 1_000, 1_000);
+    let mut expected = Told::new();
+    assert!(job.run(None, usize::MAX, &mut expected));
+    // The shortest segments that there are.
+    job.snapshot_every = 1;
+    for durability in [Durability::Process, Durability::DISK] {
+        job.durability = durability;
+        let folder = tempfile::tempdir().unwrap();
+        let mut told = Told::new();
+        for stops in [true, true, false] {
+            let (engine, fresh) = job.open(Some(folder.path()));
+            let running = engine.start().unwrap();
+            if stops {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                running.stopper().stop();
+            }
+            running.join().unwrap();
+            told.extend(fresh.lock().unwrap().drain(..));
+            let left = log_segments(folder.path());
+            assert!(left <= 4 * job.shards, "{left} segments are left");
+        }
+        assert_eq!(bag(&told), bag(&expected));
+    }
+}
+
+#[test]
 fn what_a_reader_that_went_away_had_not_confirmed_comes_again() {
     let mut job = job(1, 1, 1_000, 500);
     let mut expected = Told::new();

@@ -1,11 +1,12 @@
-//! What is synced before it is relied upon, seen by standing in for the calls that sync.
+//! What is synced before it is relied upon, seen by standing in for the calls that sync, and the
+//! threads that do so.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)] // two functions of the C library are stood in for
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::source::{GeneratedRecord, Workload, handle};
 use tidewheel::state::{Durability, State};
 use tidewheel::{Engine, MemorySource, Progress, Span, Stream, Sum, WindowSpec};
 
@@ -81,4 +82,44 @@ fn what_a_run_left_unsynced_is_synced_before_a_run_that_survives_a_loss_of_power
     }
     while engine.step().unwrap() != Progress::Finished {}
     assert!(engine.metrics().ledger().is_balanced());
+}
+
+/// The names of the process's threads that help engines.
+fn helpers() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    // The system keeps 15 bytes.
+    let helps = |name: &String| ["tidewheel-segme", "tidewheel-sync"].contains(&&name[..]);
+    let mut names: Vec<String> = names.map(|name| name.trim().to_owned()).filter(helps).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_threads_that_help_an_engine_are_there_from_its_start_to_its_end() {
+    for (durability, expected) in [
+        (Durability::Process, &["tidewheel-segme"][..]),
+        (Durability::DISK, &["tidewheel-segme", "tidewheel-sync"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(helpers().is_empty());
+        let (pusher, source) = handle::<GeneratedRecord>(1 << 12);
+        let engine = Stream::of(source)
+            .window(WindowSpec::tumbling(Span::from_millis(10)).unwrap())
+            .aggregate(Sum::of(|record: &GeneratedRecord| record.value))
+            .discard()
+            .state(State::in_directory(folder.path()).durability(durability))
+            .open()
+            .unwrap();
+        let running = engine.start().unwrap();
+        // A thread gives itself its name, and one that was waited for may be there for a moment.
+        while helpers() != expected {
+            std::thread::yield_now();
+        }
+        pusher.close();
+        running.join().unwrap();
+        while !helpers().is_empty() {
+            std::thread::yield_now();
+        }
+    }
 }

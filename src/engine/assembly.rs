@@ -1,7 +1,7 @@
 //! Assembly: lanes, intakes, shards and sinks are made and joined.
 
 use super::core::{Core, CoreDuty};
-use super::durable::{Durable, Resumption};
+use super::durable::{Durable, Resumption, at_once};
 use super::sinks::{OpenSink, SinkPlan};
 use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
@@ -314,14 +314,20 @@ where
     A: Aggregate<<P::Out as Schema>::Row>,
     R: ResultSink<P::Out, A>,
 {
+    let is_kept = !journals.is_empty();
     let mut journals = journals.into_iter();
-    let mut cores = Vec::new();
-    for ((index, ends), sink) in made {
-        let parts = shard_parts(stream, windows, (index, ends, sink), board);
-        let shard = Shard::new(parts, journals.next())?;
-        cores.push(Core::new(shard, board.shard(index.index()), clock, stop.clone()));
+    let made = made.map(|((index, ends), sink)| {
+        (shard_parts(stream, windows, (index, ends, sink), board), journals.next())
+    });
+    let core = |(parts, journal): (ShardParts<_, _, _>, _)| {
+        let meter = Arc::clone(&parts.meter);
+        Ok(Core::new(Shard::new(parts, journal)?, meter, clock, stop.clone()))
+    };
+    match is_kept {
+        // Each takes a while to bring back.
+        true => at_once(made.collect(), core),
+        false => made.map(core).collect(),
     }
-    Ok(cores)
 }
 
 /// What a shard is made of.

@@ -8,7 +8,7 @@ use crate::metrics::{ShardMeter, SourceMeter};
 use crate::operator::Stage;
 use crate::record::Schema;
 use crate::ring::LocalRing;
-use crate::shard::{CommitRequest, Intake, Progress, Shard};
+use crate::shard::{CommitRequest, Intake, Progress, SegmentWork, Shard};
 use crate::sink::ResultSink;
 use crate::time::{Clock, MonotonicNanos, SystemClock};
 use crossbeam::channel::Sender;
@@ -23,6 +23,8 @@ pub(super) trait CoreDuty: Send {
     fn step(&mut self, task: usize, last: &mut MonotonicNanos) -> Result<Progress, EngineError>;
     /// Has another thread sync what the shard writes down; it rings this bell when it has.
     fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell);
+    /// Has another thread make and remove segments of the shard's log.
+    fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell);
 }
 
 pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
@@ -97,5 +99,9 @@ where
 
     fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell) {
         self.shard.sync_with(syncs, bell);
+    }
+
+    fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell) {
+        self.shard.make_segments_with(work, bell);
     }
 }

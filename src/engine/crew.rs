@@ -155,7 +155,7 @@ impl<'s> Shift<'s> {
 mod tests {
     use super::*;
     use crate::cpu::Bell;
-    use crate::shard::CommitRequest;
+    use crate::shard::{CommitRequest, SegmentWork};
     use crossbeam::channel::Sender;
     use std::sync::{Arc, Mutex};
 
@@ -178,6 +178,8 @@ mod tests {
         }
 
         fn sync_with(&mut self, _: Sender<CommitRequest>, _: Bell) {}
+
+        fn make_segments_with(&mut self, _: Sender<SegmentWork>, _: Bell) {}
     }
 
     #[test]

@@ -12,12 +12,12 @@ mod durable;
 mod error;
 #[cfg(all(target_os = "linux", feature = "glommio"))]
 mod executors;
+mod helpers;
 mod rescale;
 mod running;
 mod runtime;
 mod sinks;
 mod stream;
-mod syncer;
 mod threads;
 
 pub use error::{EngineError, OpenError};
@@ -69,9 +69,9 @@ impl std::fmt::Debug for Engine {
 
 impl Engine {
     /// Runs the engine: one thread a shard, named `tidewheel-0`, `tidewheel-1` and so on, and no
-    /// other threads, but for one named `tidewheel-sync` with [`Durability::Disk`]. Where there
-    /// are more shards than CPUs that the process may use, there are as many threads as CPUs, and
-    /// each has several shards.
+    /// other threads, but for one named `tidewheel-segments` where there is state, and one named
+    /// `tidewheel-sync` with [`Durability::Disk`]. Where there are more shards than CPUs that the
+    /// process may use, there are as many threads as CPUs, and each has several shards.
     ///
     /// # Errors
     /// When the runtime that was asked for is refused by this machine, or a thread can not be

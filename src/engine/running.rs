@@ -2,7 +2,7 @@
 
 use super::crew::{self, Crew};
 use super::runtime::RuntimeChoice;
-use super::{Engine, EngineError, syncer, threads};
+use super::{Engine, EngineError, helpers, threads};
 use crate::cpu::{Bell, Cpu, IdlePolicy, StopReason, StopSignal, Topology, pin_current_thread};
 use crate::metrics::{MeterBoard, Metrics};
 use crate::shard::ShardError;
@@ -20,8 +20,8 @@ pub struct Running {
     stopper: Stopper,
     board: Arc<MeterBoard>,
     choice: RuntimeChoice,
-    /// The thread that syncs, where there is one. It ends after the others.
-    syncer: Option<JoinHandle<()>>,
+    /// The threads that do what blocks, where there is state. They end after the others.
+    helpers: Vec<JoinHandle<()>>,
     /// Keeps the state directory locked.
     _state: Option<Arc<StateDirectory>>,
 }
@@ -85,14 +85,16 @@ pub(super) fn start(engine: Engine) -> Result<Running, EngineError> {
     let topology = Topology::detect();
     let stopper = Stopper { stop, bells };
     let (started, starts) = mpsc::channel();
-    let is_synced = state.as_ref().is_some_and(|state| state.durability() != Durability::Process);
-    let syncer = match is_synced {
-        true => Some(syncer::start(cores.iter_mut(), &stopper.bells)?),
-        false => None,
-    };
+    let mut helpers = Vec::new();
+    if let Some(state) = &state {
+        helpers.push(helpers::start_segments(cores.iter_mut(), &stopper.bells)?);
+        if state.durability() != Durability::Process {
+            helpers.push(helpers::start_syncer(cores.iter_mut(), &stopper.bells)?);
+        }
+    }
     let (threads, first_choice) = (Vec::new(), choice.clone());
     let mut running =
-        Running { threads, stopper, board, choice: first_choice, syncer, _state: state };
+        Running { threads, stopper, board, choice: first_choice, helpers, _state: state };
     let threads = running.stopper.bells.len();
     running.board.set_threads(threads);
     for (thread, crew) in crew::divide(cores, threads, last).into_iter().enumerate() {
@@ -215,16 +217,16 @@ impl Running {
             });
             outcome = first_cause(outcome, ended);
         }
-        self.end_syncs();
+        self.end_helpers();
         outcome.map(|()| self.metrics())
     }
 }
 
 impl Running {
-    fn end_syncs(&mut self) {
-        if let Some(syncer) = self.syncer.take() {
+    fn end_helpers(&mut self) {
+        for helper in self.helpers.drain(..) {
             // What it was asked for it has done, or said that it could not.
-            let _ = syncer.join();
+            let _ = helper.join();
         }
     }
 }
@@ -239,6 +241,6 @@ impl Drop for Running {
             // Its error has nobody to go to.
             let _ = thread.join();
         }
-        self.end_syncs();
+        self.end_helpers();
     }
 }

@@ -24,6 +24,21 @@ pub trait Backing: Send + Sync + 'static {
     /// When the system says no; then nothing is left behind.
     fn create(&self, name: SegmentName, bytes: u64) -> io::Result<Self::Segment>;
 
+    /// Makes a segment that has no name yet, with all its space, as [`Backing::create`] does. It is
+    /// gone when it is dropped, or the process ends, before it has been
+    /// [given one](Backing::give_name).
+    ///
+    /// # Errors
+    /// When the system says no, or can not make such segments here; then nothing is left behind.
+    fn create_nameless(&self, bytes: u64) -> io::Result<Self::Segment>;
+
+    /// Gives a segment that was made without a name its name, once. A segment of that name must
+    /// not exist.
+    ///
+    /// # Errors
+    /// When the system says no; then the segment is as it was.
+    fn give_name(&self, segment: &Self::Segment, name: SegmentName) -> io::Result<()>;
+
     /// Gives a segment that is needed no more another name, under which it is written anew. What
     /// it holds is unspecified. A segment of the new name must not exist.
     ///

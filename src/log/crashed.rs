@@ -5,6 +5,7 @@ use super::backing::Backing;
 use super::tests::{SHARD, frame, read, start};
 use super::*;
 use crate::frame::{Frame, FrameKind};
+use crossbeam::channel::{Receiver, unbounded};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -40,15 +41,18 @@ struct History {
     entries: Vec<Vec<u64>>,
     /// How many of these are synced.
     synced: usize,
+    /// What the writer asked for.
+    requests: Receiver<SegmentRequest<CrashingFiles>>,
 }
 
 impl History {
     fn new() -> Self {
-        Self { files: CrashingFiles::new(), entries: Vec::new(), synced: 0 }
+        let (files, requests) = (CrashingFiles::new(), crossbeam::channel::never());
+        Self { files, entries: Vec::new(), synced: 0, requests }
     }
 
     /// A run that goes on where the log ends, in a segment that is full soon.
-    fn begin(&self) -> LogWriter<CrashingFiles> {
+    fn begin(&mut self) -> LogWriter<CrashingFiles> {
         let backing = Arc::new(self.files.clone());
         let (_, end) = read(&backing).unwrap();
         for name in end.beyond.iter().rev() {
@@ -62,7 +66,12 @@ impl History {
         let start = start(number, end.next.0, Guarantee::Disk);
         let segment = backing.create(SegmentName { shard: SHARD, number }, 1 << 10).unwrap();
         let ready = VecDeque::from([(start.segment, segment)]);
-        LogWriter::begin(backing, start, end.segments.iter().copied(), ready).unwrap()
+        let before = end.segments.iter().copied();
+        let mut writer = LogWriter::begin(backing, start, before, ready).unwrap();
+        let (sender, requests) = unbounded();
+        writer.help_with(move |request| sender.send(request).unwrap());
+        self.requests = requests;
+        writer
     }
 
     fn append(&mut self, writer: &mut LogWriter<CrashingFiles>, words: u64) {
@@ -101,6 +110,9 @@ fn play(states: usize, seed: u64) -> usize {
             // What was read is made durable before anything follows from it.
             history.synced = history.entries.len();
             for _ in 0..4 + numbers.below(8) {
+                if numbers.below(2) == 0 {
+                    history.requests.try_iter().for_each(SegmentRequest::fulfil);
+                }
                 match numbers.below(8) {
                     0 | 1 => history.sync(&mut writer, true),
                     2 => history.sync(&mut writer, false),

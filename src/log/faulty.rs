@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 enum Call {
     List,
     Create,
+    CreateNameless,
+    GiveName,
     Rename,
     Open,
     Remove,
@@ -97,6 +99,17 @@ impl<B: Backing> Backing for FaultyFiles<B> {
         pass(&self.plan, Call::Create)?;
         let segment = self.files.create(name, bytes)?;
         Ok(FaultySegment { segment, plan: Arc::clone(&self.plan) })
+    }
+
+    fn create_nameless(&self, bytes: u64) -> io::Result<Self::Segment> {
+        pass(&self.plan, Call::CreateNameless)?;
+        let segment = self.files.create_nameless(bytes)?;
+        Ok(FaultySegment { segment, plan: Arc::clone(&self.plan) })
+    }
+
+    fn give_name(&self, segment: &Self::Segment, name: SegmentName) -> io::Result<()> {
+        pass(&self.plan, Call::GiveName)?;
+        self.files.give_name(&segment.segment, name)
     }
 
     fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
@@ -193,7 +206,7 @@ struct Reported {
 fn resume_short<B: Backing>(
     backing: &Arc<B>,
     end: &LogEnd,
-    guarantee: Guarantee,
+    (guarantee, helped): (Guarantee, bool),
 ) -> Result<LogWriter<B>, LogError> {
     let number = end.last.map_or(0, |last| last.number + 1);
     let start = start(number, end.next.0, guarantee);
@@ -201,13 +214,18 @@ fn resume_short<B: Backing>(
     let path = backing.path_of(start.segment);
     let ready = (start.segment, made.map_err(LogError::io(path, "make a log segment"))?);
     let before = end.segments.iter().copied();
-    LogWriter::begin(Arc::clone(backing), start, before, VecDeque::from([ready]))
+    let ready = VecDeque::from([ready]);
+    let mut writer = LogWriter::begin(Arc::clone(backing), start, before, ready)?;
+    if helped {
+        writer.help_with(SegmentRequest::fulfil);
+    }
+    Ok(writer)
 }
 
 /// Three runs over a log: appends, full segments, syncs, and what is not needed any more.
 fn work<B: Backing>(
     backing: &Arc<B>,
-    guarantee: Guarantee,
+    (guarantee, helped): (Guarantee, bool),
     done: &mut Reported,
 ) -> Result<(), LogError> {
     let all = frames(90);
@@ -224,7 +242,7 @@ fn work<B: Backing>(
             let segment = backing.open(*name).map_err(failed("open"))?;
             segment.syncer().sync().map_err(failed("sync"))?;
         }
-        let mut writer = resume_short(backing, &end, guarantee)?;
+        let mut writer = resume_short(backing, &end, (guarantee, helped))?;
         for (at, frame) in run.iter().enumerate() {
             writer.append(Frame::trusted(frame))?;
             done.appended.push(frame.clone());
@@ -239,6 +257,7 @@ fn work<B: Backing>(
                 writer.release_before(EntrySequence(done.released as u64))?;
             }
         }
+        assert!(writer.is_tidy()?, "what was to be removed is gone");
     }
     Ok(())
 }
@@ -249,7 +268,7 @@ fn check<B: Backing>(backing: &Arc<B>, done: &Reported) {
     assert_eq!(found[..], done.appended[done.released..]);
     // It can be gone on with.
     let next = frame(FrameKind::Records, end.next.0, 5);
-    let mut writer = resume_short(backing, &end, Guarantee::Process).unwrap();
+    let mut writer = resume_short(backing, &end, (Guarantee::Process, false)).unwrap();
     writer.append(Frame::trusted(&next)).unwrap();
     let (again, _) = read_from(backing, done.released as u64).unwrap();
     assert_eq!(again.last(), Some(&next));
@@ -265,7 +284,7 @@ fn whichever_call_fails_is_named_and_nothing_that_was_reported_is_lost() {
                 let files = CrashingFiles::new();
                 let faulty = FaultyFiles::new(files.clone(), fault, (None, nth));
                 let mut done = Reported::default();
-                let outcome = work(&Arc::new(faulty.clone()), guarantee, &mut done);
+                let outcome = work(&Arc::new(faulty.clone()), (guarantee, false), &mut done);
                 let Some(call) = faulty.failed() else {
                     outcome.unwrap();
                     assert!(nth > 100, "{nth} calls");
@@ -299,6 +318,31 @@ fn whichever_call_fails_is_named_and_nothing_that_was_reported_is_lost() {
     for call in [List, Create, Open, Remove, SyncNames, Write, Read, Sync] {
         assert!(seen.contains(&call), "{call:?} was called");
     }
+}
+
+#[test]
+fn a_segment_that_can_not_be_made_ahead_is_made_when_it_is_needed() {
+    for guarantee in [Guarantee::Process, Guarantee::Disk] {
+        for (call, nth) in [(Call::CreateNameless, 0), (Call::GiveName, 0), (Call::GiveName, 1)] {
+            let files = CrashingFiles::new();
+            let faulty = FaultyFiles::new(files.clone(), Fault::Full, (Some(call), nth));
+            let mut done = Reported::default();
+            work(&Arc::new(faulty.clone()), (guarantee, true), &mut done).unwrap();
+            assert_eq!(faulty.failed(), Some(call));
+            check(&Arc::new(files), &done);
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_another_can_not_remove_ends_the_run() {
+    let files = CrashingFiles::new();
+    let faulty = FaultyFiles::new(files.clone(), Fault::Broken, (Some(Call::Remove), 0));
+    let mut done = Reported::default();
+    let outcome = work(&Arc::new(faulty), (Guarantee::Process, true), &mut done);
+    let error = outcome.unwrap_err().to_string();
+    assert!(error.contains(": can not remove a segment that is not needed any more: "), "{error}");
+    check(&Arc::new(files), &done);
 }
 
 #[test]

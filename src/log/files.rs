@@ -56,6 +56,21 @@ impl Backing for LogFiles {
         }
     }
 
+    fn create_nameless(&self, bytes: u64) -> io::Result<LogSegment> {
+        match self {
+            Self::Mapped(files) => files.create_nameless(bytes).map(LogSegment::Mapped),
+            Self::Plain(files) => files.create_nameless(bytes).map(LogSegment::Plain),
+        }
+    }
+
+    fn give_name(&self, segment: &LogSegment, name: SegmentName) -> io::Result<()> {
+        match (self, segment) {
+            (Self::Mapped(files), LogSegment::Mapped(segment)) => files.give_name(segment, name),
+            (Self::Plain(files), LogSegment::Plain(segment)) => files.give_name(segment, name),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
     fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
         match self {
             Self::Mapped(files) => files.rename(from, to),

@@ -100,14 +100,23 @@ impl Backing for CrashingFiles {
     }
 
     fn create(&self, name: SegmentName, bytes: u64) -> io::Result<MemorySegment> {
+        let segment = self.create_nameless(bytes)?;
+        self.give_name(&segment, name)?;
+        Ok(segment)
+    }
+
+    fn create_nameless(&self, bytes: u64) -> io::Result<MemorySegment> {
+        let disk = Disk { now: vec![0; bytes as usize], ..Disk::default() };
+        Ok(MemorySegment { disk: Arc::new(Mutex::new(disk)) })
+    }
+
+    fn give_name(&self, segment: &MemorySegment, name: SegmentName) -> io::Result<()> {
         let mut names = lock(&self.names);
         if names.now.contains_key(&name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let disk = Disk { now: vec![0; bytes as usize], ..Disk::default() };
-        let disk = Arc::new(Mutex::new(disk));
-        names.now.insert(name, Arc::clone(&disk));
-        Ok(MemorySegment { disk })
+        names.now.insert(name, Arc::clone(&segment.disk));
+        Ok(())
     }
 
     fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {

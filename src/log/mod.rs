@@ -12,6 +12,7 @@
 //! the segment and the frame's place in it, so bytes of an older use of the same file are never
 //! taken for frames. Nothing is overwritten; a new run begins a new segment.
 
+mod ahead;
 mod backing;
 #[cfg(test)]
 mod crashed;
@@ -33,7 +34,10 @@ mod writer;
 
 #[cfg(unix)]
 mod mapped;
+#[cfg(unix)]
+mod sigbus;
 
+pub use ahead::SegmentRequest;
 pub use backing::{Backing, Segment, Syncer};
 pub use error::{LogError, Refusal};
 #[cfg(unix)]

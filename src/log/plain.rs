@@ -35,6 +35,35 @@ impl PlainFiles {
         })?;
         Ok(file)
     }
+
+    /// Makes a file with all its space that lies in the folder and has no name there.
+    #[cfg(target_os = "linux")]
+    pub(super) fn create_nameless_file(&self, bytes: u64) -> io::Result<File> {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        let file = File::from(open(&self.folder, flags, Mode::from_raw_mode(0o666))?);
+        allocate(&file, bytes)?;
+        Ok(file)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn create_nameless_file(&self, _: u64) -> io::Result<File> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives a file without a name its name.
+    #[cfg(target_os = "linux")]
+    pub(super) fn name_file(&self, file: &File, name: SegmentName) -> io::Result<()> {
+        use rustix::fs::{AtFlags, CWD, linkat};
+        use std::os::fd::AsRawFd;
+        let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, nameless, CWD, self.path(name), AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn name_file(&self, _: &File, _: SegmentName) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Makes sure that the space is there. A file that was only made longer would have holes, and a
@@ -90,7 +119,15 @@ impl Backing for PlainFiles {
     }
 
     fn create(&self, name: SegmentName, bytes: u64) -> io::Result<PlainSegment> {
-        Ok(PlainSegment { file: Arc::new(self.create_file(name, bytes)?), bytes })
+        Ok(PlainSegment::over(self.create_file(name, bytes)?, bytes))
+    }
+
+    fn create_nameless(&self, bytes: u64) -> io::Result<PlainSegment> {
+        Ok(PlainSegment::over(self.create_nameless_file(bytes)?, bytes))
+    }
+
+    fn give_name(&self, segment: &PlainSegment, name: SegmentName) -> io::Result<()> {
+        self.name_file(&segment.file, name)
     }
 
     fn rename(&self, from: SegmentName, to: SegmentName) -> io::Result<()> {
@@ -100,7 +137,7 @@ impl Backing for PlainFiles {
     fn open(&self, name: SegmentName) -> io::Result<PlainSegment> {
         let file = File::open(self.path(name))?;
         let bytes = file.metadata()?.len();
-        Ok(PlainSegment { file: Arc::new(file), bytes })
+        Ok(PlainSegment::over(file, bytes))
     }
 
     fn remove(&self, name: SegmentName) -> io::Result<()> {
@@ -124,8 +161,14 @@ pub struct PlainSegment {
 }
 
 impl PlainSegment {
-    pub(super) fn read_file(file: &File, offset: u64, into: &mut [u64]) -> io::Result<()> {
-        file.read_exact_at(bytemuck::cast_slice_mut(into), offset)
+    /// A file of so many bytes.
+    pub(super) fn over(file: File, bytes: u64) -> Self {
+        Self { file: Arc::new(file), bytes }
+    }
+
+    /// How many bytes the file has by now.
+    pub(super) fn file_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 }
 
@@ -152,7 +195,7 @@ impl Segment for PlainSegment {
     }
 
     fn read(&self, offset: u64, into: &mut [u64]) -> io::Result<()> {
-        Self::read_file(&self.file, offset, into)
+        self.file.read_exact_at(bytemuck::cast_slice_mut(into), offset)
     }
 
     fn syncer(&self) -> Arc<dyn Syncer> {
@@ -162,7 +205,7 @@ impl Segment for PlainSegment {
 
 /// Syncs a file's data; its length never changes.
 #[derive(Debug)]
-pub(super) struct FileSyncer(pub(super) Arc<File>);
+struct FileSyncer(Arc<File>);
 
 impl Syncer for FileSyncer {
     fn sync(&self) -> io::Result<()> {

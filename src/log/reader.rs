@@ -77,6 +77,8 @@ pub struct LogReader<B: Backing> {
     headless: Option<SegmentName>,
     /// The first entry that is needed, if that is known.
     needed: Option<EntrySequence>,
+    /// Entries before this one have been checked already.
+    checked_before: EntrySequence,
     /// Where the last segment ended, whether its run synced, and what was found there.
     left: Option<(LogPosition, bool, Refusal)>,
     end: LogEnd,
@@ -133,6 +135,7 @@ impl<B: Backing> LogReader<B> {
             due: None,
             headless: None,
             needed: None,
+            checked_before: EntrySequence::default(),
             left: None,
             end: LogEnd {
                 next,
@@ -188,6 +191,12 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
+    /// Entries before `next` were read, and so checked, by another reader since the log was last
+    /// written: their checksums are not computed once more.
+    pub fn believe_before(&mut self, next: EntrySequence) {
+        self.checked_before = next;
+    }
+
     /// The header of a segment, if it has one.
     fn header_of(&self, name: SegmentName) -> Result<Option<SegmentHeader>, LogError> {
         let path = || self.backing.path_of(name);
@@ -213,8 +222,9 @@ impl<B: Backing> LogReader<B> {
                 self.open_next()?;
                 continue;
             };
+            let is_checked = self.due.is_some_and(|due| due < self.checked_before);
             match open
-                .look()
+                .look(is_checked)
                 .map_err(LogError::io(self.backing.path_of(open.header.name()), "read an entry"))?
             {
                 Ok(words) => break words,
@@ -449,7 +459,7 @@ impl<B: Backing> LogReader<B> {
 
 impl<S: Segment> OpenSegment<S> {
     /// The words of the entry that comes next, or why there is none.
-    fn look(&mut self) -> std::io::Result<Result<Range<usize>, Refusal>> {
+    fn look(&mut self, is_checked: bool) -> std::io::Result<Result<Range<usize>, Refusal>> {
         let left = (self.segment.bytes() - self.offset) / 8;
         let at = match self.in_words(FRAME_BYTES_MAX as u64 / 8) {
             Some(at) => at,
@@ -461,8 +471,8 @@ impl<S: Segment> OpenSegment<S> {
                 0
             }
         };
-        let seed = self.header.seed_at(self.offset);
-        let words = Frame::parse(&self.words[at..], Some(seed)).map(|frame| frame.words().len());
+        let seed = (!is_checked).then(|| self.header.seed_at(self.offset));
+        let words = Frame::parse(&self.words[at..], seed).map(|frame| frame.words().len());
         Ok(words.map(|length| at..at + length).map_err(Refusal::from))
     }
 

@@ -272,6 +272,28 @@ fn a_run_that_left_a_segment_without_a_header_keeps_nobody_from_a_snapshot() {
 }
 
 #[test]
+fn what_was_checked_is_not_checked_once_more_and_what_lies_behind_is() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let all = frames(60);
+    drop(write(&backing, &all));
+    let words: usize = all[..30].iter().map(Vec::len).sum();
+    let (inside, behind) = (64 + words * 8 - 8, 64 + words * 8 + all[30].len() * 8 - 8);
+    let read = |checked: u64| {
+        let mut reader = LogReader::open(Arc::clone(&backing), SHARD, Some(IDENTITY))?;
+        reader.believe_before(EntrySequence(checked));
+        while reader.read()?.is_some() {}
+        Ok::<_, LogError>(reader.sequence().0)
+    };
+    let name = SegmentName { shard: SHARD, number: 0 };
+    files.tamper(name, |bytes| bytes[inside] ^= 1);
+    assert_eq!(read(30).unwrap(), 60);
+    assert!(matches!(read(29), Err(LogError::Damaged { .. })));
+    files.tamper(name, |bytes| bytes[behind] ^= 1);
+    assert!(matches!(read(30), Err(LogError::Damaged { .. })));
+}
+
+#[test]
 fn every_flipped_bit_is_noticed() {
     let files = CrashingFiles::new();
     let all = frames(60);

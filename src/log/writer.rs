@@ -1,12 +1,13 @@
 //! Appending to a shard's log.
 
+use super::ahead::{Helper, SegmentRequest, fill, remove};
 use super::backing::{Backing, Segment, Syncer};
 use super::error::LogError;
 use super::segment::{Guarantee, LogIdentity, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
 use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind, HEADER_WORDS};
-use crate::limits::{FRAME_BYTES_MAX, SEGMENT_BYTES_FIRST, SPARE_SEGMENTS_MAX};
+use crate::limits::{SEGMENT_BYTES_FIRST, SPARE_SEGMENTS_MAX};
 use crate::time::Watermark;
 use std::collections::VecDeque;
 use std::fmt;
@@ -50,13 +51,15 @@ pub struct LogWriter<B: Backing> {
     /// Full segments that no sync point has been taken of.
     unsynced: Vec<(SegmentName, Arc<dyn Syncer>)>,
     names_changed: bool,
+    /// Who makes and removes segments; nobody but the writer itself where there is none.
+    helper: Option<Helper<B>>,
 }
 
 /// A segment that nothing more is written into.
 struct Full<S> {
     name: SegmentName,
     first: EntrySequence,
-    /// The segment, if it can be written anew: if it is one of this run's, of full length.
+    /// The segment, if it is one of this run's.
     segment: Option<S>,
 }
 
@@ -100,7 +103,53 @@ impl<B: Backing> LogWriter<B> {
             ready,
             unsynced: Vec::new(),
             names_changed: true,
+            helper: None,
         })
+    }
+
+    /// Has somebody else make segments ahead and remove those that are not needed any more: `ask`
+    /// hands a request on to whoever [fulfils](SegmentRequest::fulfil) all of them in their order.
+    pub fn help_with(&mut self, ask: impl FnMut(SegmentRequest<B>) + Send + 'static) {
+        self.helper = Some(Helper::new(Arc::clone(&self.backing), ask));
+        self.make_ahead();
+    }
+
+    /// Asks for the segment that comes next, unless there is one.
+    fn make_ahead(&mut self) {
+        let bytes = self.next_bytes();
+        if let Some(helper) = &mut self.helper
+            && self.ready.is_empty()
+            && self.spare == 0
+        {
+            helper.make(bytes, self.start.guarantee);
+        }
+    }
+
+    /// Bytes of the segment that comes next.
+    fn next_bytes(&self) -> u64 {
+        (self.segment.bytes() * 4).min(self.start.segment_bytes)
+    }
+
+    /// Hears of what the helper has done.
+    fn hear(&mut self) -> Result<(), LogError> {
+        if let Some(helper) = &mut self.helper {
+            self.names_changed |= helper.hear()? > 0;
+        }
+        Ok(())
+    }
+
+    /// Whether all segments that are not needed any more, and are not kept to be written anew, are
+    /// gone.
+    ///
+    /// # Errors
+    /// When one could not be removed.
+    pub fn is_tidy(&mut self) -> Result<bool, LogError> {
+        self.hear()?;
+        Ok(self.removing() == 0)
+    }
+
+    fn removing(&self) -> usize {
+        self.helper.as_ref().map_or(0, Helper::removing)
     }
 
     fn name(&self) -> SegmentName {
@@ -146,7 +195,8 @@ impl<B: Backing> LogWriter<B> {
     /// Goes on in a new segment.
     #[cold]
     fn roll(&mut self, bytes: u64) -> Result<(), LogError> {
-        let segment_bytes = (self.segment.bytes() * 4).min(self.start.segment_bytes);
+        self.hear()?;
+        let segment_bytes = self.next_bytes();
         if SEGMENT_HEADER_BYTES + bytes > segment_bytes {
             return Err(LogError::TooLong { bytes, segment_bytes });
         }
@@ -158,12 +208,12 @@ impl<B: Backing> LogWriter<B> {
         if self.start.guarantee == Guarantee::Disk {
             self.unsynced.push((before, full.syncer()));
         }
-        let segment = (full.bytes() == self.start.segment_bytes).then_some(full);
-        self.full.push_back(Full { name: before, first: self.first, segment });
+        self.full.push_back(Full { name: before, first: self.first, segment: Some(full) });
         self.header = header;
         self.offset = SEGMENT_HEADER_BYTES;
         self.first = self.next;
         self.names_changed = true;
+        self.make_ahead();
         Ok(())
     }
 
@@ -177,9 +227,14 @@ impl<B: Backing> LogWriter<B> {
             debug_assert_eq!(ready, name, "they follow on the first");
             return begin(&*self.backing, &self.start, (ready, self.next), segment);
         }
-        let oldest = self.full.front_mut().filter(|_| self.spare > 0);
+        // A log has no gaps: one is written anew only once all before it are gone.
+        let may_rename = self.spare > 0 && self.removing() == 0;
+        let oldest = self.full.front_mut().filter(|full| may_rename && full.is_long(&self.start));
         let Some((old, segment)) = oldest.and_then(|full| Some((full.name, full.segment.take()?)))
         else {
+            if let Some(made) = self.take_made(name, bytes) {
+                return begin(&*self.backing, &self.start, (name, self.next), made);
+            }
             return make(&*self.backing, &self.start, (name, self.next), bytes);
         };
         self.full.pop_front();
@@ -188,6 +243,14 @@ impl<B: Backing> LogWriter<B> {
         let renamed = fault::point("log.rename").and_then(|()| self.backing.rename(old, name));
         renamed.map_err(LogError::io(path, "rename a log segment"))?;
         begin(&*self.backing, &self.start, (name, self.next), segment)
+    }
+
+    /// The segment that was made ahead, if there is one, under its name. Where it can not be named,
+    /// another is made in its place, and that tells what is wrong.
+    fn take_made(&mut self, name: SegmentName, bytes: u64) -> Option<B::Segment> {
+        let made = self.helper.as_mut()?.take(bytes)?;
+        let named = fault::point("log.name").and_then(|()| self.backing.give_name(&made, name));
+        named.is_ok().then_some(made)
     }
 
     /// Appends that all entries before `covered` are synced: damage among them is told from a loss
@@ -229,6 +292,7 @@ impl<B: Backing> LogWriter<B> {
     /// # Errors
     /// When the system says no.
     pub fn release_before(&mut self, first: EntrySequence) -> Result<(), LogError> {
+        self.hear()?;
         let next = |at: usize| self.full.get(at + 1).map_or(self.first, |full| full.first);
         let mut spare = self.spare;
         while spare < self.full.len() && next(spare) <= first {
@@ -236,19 +300,27 @@ impl<B: Backing> LogWriter<B> {
         }
         self.spare = spare;
         while self.spare > 0
-            && let Some(oldest) = self.full.front()
-            && (self.spare > SPARE_SEGMENTS_MAX || oldest.segment.is_none())
+            && let Some(oldest) = self.full.front_mut()
+            && (self.spare > SPARE_SEGMENTS_MAX || !oldest.is_long(&self.start))
         {
-            let removed = fault::point("log.remove");
-            removed.and_then(|()| self.backing.remove(oldest.name)).map_err(LogError::io(
-                self.backing.path_of(oldest.name),
-                "remove a segment that is not needed any more",
-            ))?;
-            self.names_changed = true;
+            match &mut self.helper {
+                Some(helper) => helper.remove(oldest.name, oldest.segment.take()),
+                None => {
+                    remove(&*self.backing, oldest.name)?;
+                    self.names_changed = true;
+                }
+            }
             self.full.pop_front();
             self.spare -= 1;
         }
         Ok(())
+    }
+}
+
+impl<S: Segment> Full<S> {
+    /// Whether it can be written anew.
+    fn is_long(&self, start: &WriterStart) -> bool {
+        self.segment.as_ref().is_some_and(|segment| segment.bytes() == start.segment_bytes)
     }
 }
 
@@ -270,7 +342,7 @@ pub fn make_ready<B: Backing>(
         let segment = backing.create(name, segment_bytes);
         let filled = segment.and_then(|mut segment| {
             if guarantee == Guarantee::Disk {
-                fill(&mut segment)?;
+                fill(&mut segment, &|| true)?;
             }
             Ok(segment)
         });
@@ -290,16 +362,6 @@ pub fn begin_empty<B: Backing>(backing: &B, start: &WriterStart) -> Result<(), L
     let (segment, _) = make(backing, start, (name, start.next), bytes)?;
     let synced = segment.syncer().sync().and_then(|()| backing.sync_names());
     synced.map_err(LogError::io(backing.path_of(name), "sync"))
-}
-
-fn fill(segment: &mut impl Segment) -> std::io::Result<()> {
-    let zeros = vec![0; FRAME_BYTES_MAX / 8];
-    let pieces = (0..segment.bytes()).step_by(FRAME_BYTES_MAX);
-    for at in pieces {
-        let words = (segment.bytes() - at).min(FRAME_BYTES_MAX as u64) / 8;
-        segment.write(at, [&zeros[..words as usize], &[]])?;
-    }
-    segment.syncer().sync()
 }
 
 /// Makes a segment and writes its header.

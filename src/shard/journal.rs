@@ -11,6 +11,7 @@
 use super::ShardError;
 use super::commit::{CommitRequest, Commits};
 use super::heard::Heard;
+use super::segments::SegmentWork;
 use super::snapshots::{Frozen, Snapshots, Written};
 use crate::cpu::Bell;
 use crate::fault;
@@ -26,7 +27,7 @@ use crate::state::{
     Durability, OutputProgress, Snapshot, SnapshotPlace, StateDirectory, StateError,
 };
 use crate::time::{MonotonicNanos, Watermark};
-use crossbeam::channel::Sender;
+use crossbeam::channel::{SendError, Sender};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -83,6 +84,9 @@ pub struct Journal {
     writer: Option<LogWriter<LogFiles>>,
     /// Segments that were made for the writer before it begins.
     ready: VecDeque<(SegmentName, LogSegment)>,
+    /// Who makes and removes segments; nobody but the shard itself in an engine that is stepped by
+    /// hand.
+    segments: Option<(Sender<SegmentWork>, Bell)>,
     snapshots: Snapshots,
     /// Entries before this one are needed no more, and some of their segments are still there.
     release_before: Option<EntrySequence>,
@@ -142,6 +146,8 @@ impl Journal {
         let shard = parts.start.segment.shard;
         let identity = Some(parts.start.identity);
         let mut replay = LogReader::open(Arc::clone(&parts.files), shard, identity)?;
+        // All of it has been looked through.
+        replay.believe_before(parts.end.next);
         let mut last = 0;
         if let Some(snapshot) = &parts.snapshot {
             replay.pass_before(snapshot.next)?;
@@ -171,6 +177,7 @@ impl Journal {
             replay: Some(replay),
             writer: None,
             ready,
+            segments: None,
             snapshots,
             release_before: None,
             commits,
@@ -355,7 +362,17 @@ impl Journal {
             let before = end.segments.iter().copied();
             let ready = std::mem::take(&mut self.ready);
             let writer = LogWriter::begin(Arc::clone(files), start, before, ready);
-            self.writer = Some(writer.map_err(failed)?);
+            let mut writer = writer.map_err(failed)?;
+            if let Some((work, bell)) = self.segments.take() {
+                writer.help_with(move |request| {
+                    let request = SegmentWork { request, bell: bell.clone() };
+                    // Whoever is gone leaves it to the shard.
+                    if let Err(SendError(request)) = work.send(request) {
+                        request.fulfil();
+                    }
+                });
+            }
+            self.writer = Some(writer);
         }
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let entry = writer.append(frame).map_err(failed)?;
@@ -459,6 +476,11 @@ impl Journal {
         }
     }
 
+    /// Has another thread make and remove segments, which rings this bell when it has.
+    pub(super) fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell) {
+        self.segments = Some((work, bell));
+    }
+
     /// Has what is written made durable when it is time to, which it is sooner where the shard is
     /// `idle`. Says what may leave of the `taken` results, if that is more than before.
     pub(super) fn commit(
@@ -500,8 +522,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether all that was written is durable.
-    pub(super) fn is_settled(&self) -> Result<bool, ShardError> {
+    /// Whether all that was written is durable, and what was to be removed is gone.
+    pub(super) fn is_settled(&mut self) -> Result<bool, ShardError> {
+        let shard = self.shard();
+        if let Some(writer) = &mut self.writer
+            && !writer.is_tidy().map_err(|error| ShardError::Log { shard, error })?
+        {
+            return Ok(false);
+        }
         match &self.commits {
             Some(commits) => Ok(commits.covered()? >= self.written),
             None => Ok(true),

@@ -23,6 +23,7 @@ mod jump;
 mod place;
 mod progress;
 mod rescaled;
+mod segments;
 mod snapshots;
 mod step;
 
@@ -35,4 +36,5 @@ pub use jump::JumpRule;
 pub use place::IntakePlace;
 pub use progress::Progress;
 pub use rescaled::{RescaledShard, rescale};
+pub use segments::SegmentWork;
 pub use step::{Shard, ShardError, ShardParts};

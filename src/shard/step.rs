@@ -4,6 +4,7 @@ use super::commit::CommitRequest;
 use super::heard::Heard;
 use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
+use super::segments::SegmentWork;
 use super::snapshots::{Frozen, Written};
 use crate::aggregate::Aggregate;
 use crate::cpu::Bell;
@@ -333,15 +334,22 @@ where
         Ok(out.is_some())
     }
 
-    /// Whether nothing is held back.
-    fn is_settled(&self) -> Result<bool, ShardError> {
-        self.journal.as_ref().map_or(Ok(true), Journal::is_settled)
+    /// Whether nothing is held back, and nothing is left to be done about the log.
+    fn is_settled(&mut self) -> Result<bool, ShardError> {
+        self.journal.as_mut().map_or(Ok(true), Journal::is_settled)
     }
 
     /// Has another thread sync, which rings this bell when it has.
     pub fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell) {
         if let Some(journal) = &mut self.journal {
             journal.sync_with(syncs, bell);
+        }
+    }
+
+    /// Has another thread make and remove segments of the log; it rings this bell when it has.
+    pub fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell) {
+        if let Some(journal) = &mut self.journal {
+            journal.make_segments_with(work, bell);
         }
     }
 

@@ -1,0 +1,331 @@
+//! Segments that are made, and removed, by another thread than the one that writes the log: both
+//! take the system a while. The writer asks for the next segment long before it needs it, and never
+//! waits: what is not there when it needs it, it makes itself.
+//!
+//! A segment has no name until the writer takes it, so that nothing is left of one that was never
+//! taken, however the process ends.
+
+use super::SegmentName;
+use super::backing::{Backing, Segment};
+use super::error::LogError;
+use super::segment::Guarantee;
+use crate::fault;
+use crate::limits::{FRAME_BYTES_MAX, LOG_FILL_BYTES};
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Weak};
+
+/// Something to be done about a log's segments, by whoever may block.
+pub struct SegmentRequest<B: Backing> {
+    backing: Arc<B>,
+    what: What<B::Segment>,
+    done: Sender<Done<B::Segment>>,
+    /// Whether the writer is still there.
+    writer: Weak<()>,
+}
+
+enum What<S> {
+    /// A segment of so many bytes is made.
+    Make(u64, Guarantee),
+    /// A segment is removed; it is closed then, if it was open.
+    Remove(SegmentName, Option<S>),
+}
+
+enum Done<S> {
+    /// The segment that was asked for, unless the system said no.
+    Made(Option<S>),
+    Removed(Result<(), LogError>),
+}
+
+impl<B: Backing> fmt::Debug for SegmentRequest<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what: &dyn fmt::Debug = match &self.what {
+            What::Make(bytes, _) => bytes,
+            What::Remove(name, _) => name,
+        };
+        f.debug_tuple("SegmentRequest").field(what).finish()
+    }
+}
+
+impl<B: Backing> SegmentRequest<B> {
+    /// Does it, which blocks, and lets the writer know.
+    pub fn fulfil(self) {
+        let Self { backing, what, done, writer } = self;
+        let did = match what {
+            What::Make(bytes, guarantee) => {
+                let is_wanted = || writer.strong_count() > 0;
+                // The writer tries by itself when it needs one, and tells what is wrong.
+                Done::Made(make(&*backing, bytes, (guarantee, &is_wanted)).unwrap_or_default())
+            }
+            What::Remove(name, segment) => {
+                let removed = remove(&*backing, name);
+                drop(segment);
+                Done::Removed(removed)
+            }
+        };
+        // A writer that is gone wants to know nothing.
+        let _ = done.send(did);
+    }
+}
+
+/// A segment without a name, unless it is wanted no more by then. One that is to be synced is
+/// filled, as [`super::make_ready`] says.
+fn make<B: Backing>(
+    backing: &B,
+    bytes: u64,
+    (guarantee, is_wanted): (Guarantee, &dyn Fn() -> bool),
+) -> io::Result<Option<B::Segment>> {
+    if !is_wanted() {
+        return Ok(None);
+    }
+    fault::point("log.ahead")?;
+    let mut segment = backing.create_nameless(bytes)?;
+    let is_whole = guarantee == Guarantee::Process || fill(&mut segment, is_wanted)?;
+    Ok(is_whole.then_some(segment))
+}
+
+/// Fills a segment with zeros, a piece at a time that is synced before the next, so that others'
+/// syncs have their turn between. Says whether that was all of it.
+pub(super) fn fill(segment: &mut impl Segment, is_wanted: &dyn Fn() -> bool) -> io::Result<bool> {
+    let zeros = vec![0; FRAME_BYTES_MAX / 8];
+    let (bytes, syncer) = (segment.bytes(), segment.syncer());
+    for at in (0..bytes).step_by(FRAME_BYTES_MAX) {
+        let words = (bytes - at).min(FRAME_BYTES_MAX as u64) / 8;
+        segment.write(at, [&zeros[..words as usize], &[]])?;
+        if (at + words * 8).is_multiple_of(LOG_FILL_BYTES) {
+            syncer.sync()?;
+            if !is_wanted() {
+                return Ok(false);
+            }
+        }
+    }
+    syncer.sync()?;
+    Ok(true)
+}
+
+/// Removes a segment that is not needed any more.
+pub(super) fn remove<B: Backing>(backing: &B, name: SegmentName) -> Result<(), LogError> {
+    let failed =
+        LogError::io(backing.path_of(name), "remove a segment that is not needed any more");
+    fault::point("log.remove").and_then(|()| backing.remove(name)).map_err(failed)
+}
+
+/// Whoever makes and removes segments, from the writer's side.
+pub(super) struct Helper<B: Backing> {
+    backing: Arc<B>,
+    ask: Box<dyn FnMut(SegmentRequest<B>) + Send>,
+    tell: Sender<Done<B::Segment>>,
+    told: Receiver<Done<B::Segment>>,
+    here: Arc<()>,
+    /// Whether a segment is being made.
+    is_making: bool,
+    made: Option<B::Segment>,
+    /// How many segments are being removed.
+    removing: usize,
+}
+
+impl<B: Backing> Helper<B> {
+    pub(super) fn new(
+        backing: Arc<B>,
+        ask: impl FnMut(SegmentRequest<B>) + Send + 'static,
+    ) -> Self {
+        // Never more than the segments that there are, and the one that is made.
+        let (tell, told) = unbounded();
+        Self {
+            backing,
+            ask: Box::new(ask),
+            tell,
+            told,
+            here: Arc::new(()),
+            is_making: false,
+            made: None,
+            removing: 0,
+        }
+    }
+
+    fn ask(&mut self, what: What<B::Segment>) {
+        (self.ask)(SegmentRequest {
+            backing: Arc::clone(&self.backing),
+            what,
+            done: self.tell.clone(),
+            writer: Arc::downgrade(&self.here),
+        });
+    }
+
+    /// Asks for a segment of so many bytes, unless one is on its way.
+    pub(super) fn make(&mut self, bytes: u64, guarantee: Guarantee) {
+        if !self.is_making && self.made.is_none() {
+            self.is_making = true;
+            self.ask(What::Make(bytes, guarantee));
+        }
+    }
+
+    /// Has a segment removed, and closed. Those that are to go first are to be named first.
+    pub(super) fn remove(&mut self, name: SegmentName, segment: Option<B::Segment>) {
+        self.removing += 1;
+        self.ask(What::Remove(name, segment));
+    }
+
+    /// Takes the segment that was made, if it is there and so long at least.
+    pub(super) fn take(&mut self, bytes: u64) -> Option<B::Segment> {
+        self.made.take_if(|made| made.bytes() >= bytes)
+    }
+
+    /// How many segments are being removed.
+    pub(super) fn removing(&self) -> usize {
+        self.removing
+    }
+
+    /// Hears of what was done. Says how many segments are gone.
+    ///
+    /// # Errors
+    /// When one could not be removed.
+    pub(super) fn hear(&mut self) -> Result<usize, LogError> {
+        let before = self.removing;
+        while let Ok(done) = self.told.try_recv() {
+            match done {
+                Done::Made(made) => (self.is_making, self.made) = (false, made),
+                Done::Removed(removed) => {
+                    self.removing -= 1;
+                    removed?;
+                }
+            }
+        }
+        Ok(before - self.removing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{frame, frames, read, read_from, start};
+    use super::super::*;
+    use super::*;
+    use crate::frame::{Frame, FrameKind};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(usize),
+        /// So many requests are fulfilled.
+        Fulfil(usize),
+        /// Entries but so many are not needed any more.
+        Release(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            8 => (0_usize..400).prop_map(Step::Append),
+            2 => (1_usize..4).prop_map(Step::Fulfil),
+            1 => (0_u64..12).prop_map(Step::Release),
+        ];
+        prop::collection::vec(step, 1..200)
+    }
+
+    /// A start whose segments are soon full, the longest ones too.
+    fn short(guarantee: Guarantee) -> WriterStart {
+        WriterStart { segment_bytes: 8 << 10, ..start(0, 0, guarantee) }
+    }
+
+    fn begin<B: Backing>(backing: &Arc<B>, guarantee: Guarantee) -> LogWriter<B> {
+        let start = short(guarantee);
+        let segment = backing.create(start.segment, 1 << 10).unwrap();
+        let ready = VecDeque::from([(start.segment, segment)]);
+        LogWriter::begin(Arc::clone(backing), start, [], ready).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn whenever_requests_are_fulfilled_the_log_is_the_same(steps in steps()) {
+            let backing = Arc::new(CrashingFiles::new());
+            let mut writer = begin(&backing, Guarantee::Disk);
+            let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
+            writer.help_with(move |request| sender.send(request).unwrap());
+            let (mut all, mut needed) = (Vec::new(), 0);
+            for step in steps {
+                match step {
+                    Step::Append(words) => {
+                        let words = frame(FrameKind::Records, all.len() as u64, words);
+                        writer.append(Frame::trusted(&words)).unwrap();
+                        all.push(words);
+                    }
+                    Step::Fulfil(count) => {
+                        requests.try_iter().take(count).for_each(SegmentRequest::fulfil);
+                        prop_assert!(requests.len() <= 1 + backing.list().unwrap().len());
+                    }
+                    Step::Release(but) => {
+                        needed = needed.max((all.len() as u64).saturating_sub(but));
+                        writer.release_before(EntrySequence(needed)).unwrap();
+                    }
+                }
+                let (found, _) = read_from(&backing, needed).unwrap();
+                prop_assert_eq!(&found[..], &all[needed as usize..]);
+            }
+            requests.try_iter().for_each(SegmentRequest::fulfil);
+            prop_assert!(writer.is_tidy().unwrap());
+            let kept = writer.segments().count() + crate::limits::SPARE_SEGMENTS_MAX;
+            prop_assert!(backing.list().unwrap().len() <= kept, "nothing is left over");
+        }
+    }
+
+    #[test]
+    fn a_thread_makes_and_removes_segments_and_nothing_is_left_of_those_that_were_not_taken() {
+        fn check<B: Backing>(backing: B, guarantee: Guarantee) {
+            let backing = Arc::new(backing);
+            let mut writer = begin(&backing, guarantee);
+            let (sender, requests) = unbounded::<SegmentRequest<B>>();
+            writer.help_with(move |request| sender.send(request).unwrap());
+            let thread = std::thread::spawn(move || {
+                requests.into_iter().for_each(SegmentRequest::fulfil);
+            });
+            let all = frames(4_000);
+            for (at, frame) in (0..).zip(&all) {
+                writer.append(Frame::trusted(frame)).unwrap();
+                if at % 300 == 299 && at < 2_000 {
+                    writer.release_before(EntrySequence(at - 50)).unwrap();
+                }
+            }
+            while !writer.is_tidy().unwrap() {
+                std::thread::yield_now();
+            }
+            let held: Vec<_> = writer.segments().map(|(name, _)| name).collect();
+            drop(writer);
+            thread.join().unwrap();
+            let mut left = backing.list().unwrap();
+            left.retain(|name| *name >= held[0]);
+            left.sort();
+            assert_eq!(left, held);
+            let (found, end) = read_from(&backing, 1_749).unwrap();
+            assert_eq!(found[..], all[1_749..]);
+            assert_eq!(end.beyond, []);
+        }
+        for guarantee in [Guarantee::Process, Guarantee::Disk] {
+            let folder = tempfile::tempdir().unwrap();
+            check(LogFiles::new(folder.path(), guarantee), guarantee);
+            let others = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
+                let name = entry.as_ref().unwrap().file_name();
+                name.to_str().unwrap().parse::<SegmentName>().is_err()
+            });
+            assert_eq!(others.count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_a_writer_that_is_gone_is_not_made() {
+        let backing = Arc::new(CrashingFiles::new());
+        let mut writer = begin(&backing, Guarantee::Disk);
+        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
+        writer.help_with(move |request| sender.send(request).unwrap());
+        let request = requests.try_recv().unwrap();
+        assert!(matches!(request.what, What::Make(4096, Guarantee::Disk)), "{request:?}");
+        assert!(make(&*backing, 4096, (Guarantee::Disk, &|| true)).unwrap().is_some());
+        assert!(make(&*backing, 16 << 20, (Guarantee::Disk, &|| false)).unwrap().is_none());
+        let asked = std::cell::Cell::new(0);
+        let is_wanted = || asked.replace(asked.get() + 1) < 2;
+        assert!(make(&*backing, 16 << 20, (Guarantee::Disk, &is_wanted)).unwrap().is_none());
+        drop(writer);
+        request.fulfil();
+        assert_eq!(read(&backing).unwrap().1.segments.len(), 1);
+    }
+}
