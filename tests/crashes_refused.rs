@@ -111,6 +111,6 @@ fn a_segment_or_a_snapshot_of_another_state_directory_is_refused() {
     refused(folder, 4, "belongs to another log");
     fs::write(&one, good).unwrap();
     let there = folder.join("one/s000.snapshot");
-    fs::write(&there, snapshot(2, 7)).unwrap();
+    fs::write(&there, snapshot(3, 7)).unwrap();
     refused(folder, 4, "it belongs to another state directory or another shard");
 }

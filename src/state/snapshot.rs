@@ -30,7 +30,7 @@ pub struct Snapshot {
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"TWHEELSN");
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The start of a snapshot's file. Its layout is part of the format.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
@@ -347,12 +347,12 @@ mod tests {
     #[test]
     fn a_snapshot_of_another_version_is_refused_as_such() {
         let folder = tempfile::tempdir().unwrap();
-        let mut header = Header { magic: MAGIC, version: 1, ..Header::zeroed() };
+        let mut header = Header { magic: MAGIC, version: 2, ..Header::zeroed() };
         header.crc = header.checksum();
         let path = path_of(folder.path(), ShardIndex(0));
         fs::write(&path, bytemuck::bytes_of(&header)).unwrap();
         let error = read(&path, ShardIndex(0), IDENTITY).unwrap_err().to_string();
-        let expected = "s000.snapshot: of format 1; this program knows format 2: go on with the \
+        let expected = "s000.snapshot: of format 2; this program knows format 3: go on with the \
                         program that wrote it, or begin anew with another state directory";
         assert!(error.ends_with(expected), "{error}");
     }

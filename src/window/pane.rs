@@ -5,6 +5,7 @@ mod saved;
 use super::copies::Copies;
 use super::slices::Content;
 use super::table::Index;
+use super::unsaved::Unsaved;
 use crate::record::KeyKind;
 use bytemuck::Pod;
 use saved::Frozen;
@@ -24,8 +25,8 @@ pub(super) struct Pane<K: KeyKind, P> {
     index: Index,
     pub(super) entries: Vec<Entry<P, K::Stored>>,
     heap: K::Heap,
-    /// Entries before this one may be part of a snapshot that lacks them still. Zero where none is.
-    unsaved_until: usize,
+    /// What a snapshot lacks still of the entries.
+    unsaved: Unsaved,
     frozen: Frozen,
 }
 
@@ -38,7 +39,7 @@ impl<K: KeyKind, P> Default for Pane<K, P> {
             index: Index::new(),
             entries: Vec::new(),
             heap: K::Heap::default(),
-            unsaved_until: 0,
+            unsaved: Unsaved::default(),
             frozen: Frozen::default(),
         }
     }
@@ -51,7 +52,7 @@ impl<K: KeyKind, P> Content for Pane<K, P> {
         self.entries.clear();
         self.entries.shrink_to((used * 8).max(16));
         K::clear(&mut self.heap);
-        (self.unsaved_until, self.frozen) = (0, Frozen::default());
+        (self.unsaved, self.frozen) = (Unsaved::default(), Frozen::default());
     }
 
     fn bytes(&self) -> usize {
@@ -98,7 +99,7 @@ impl<K: KeyKind, P: Pod> Pane<K, P> {
         let (entries, heap) = (&self.entries, &self.heap);
         let found = self.index.find(hash, |slot| K::matches(heap, &entries[slot].key, key));
         if let Some(slot) = found {
-            if FROZEN && slot < self.unsaved_until {
+            if FROZEN && self.unsaved.may_lack(slot) {
                 self.save_before_change(slot, copies);
             }
             return (&mut self.entries[slot].partial, false);

@@ -478,8 +478,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let slice = self.spec.slice_of(time.as_nanos());
         if thresholds.closed <= self.fired {
             let partial = self.aggregate.lift(moment, row);
-            self.save_sliding();
-            self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
+            let (aggregate, copies) = (&self.aggregate, &mut self.freeze.copies);
+            self.sliding.add_late(slice, (hash, key), partial, aggregate, copies);
             self.entries_left += 1;
             return Ok(());
         }
@@ -621,16 +621,21 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if self.spec.is_tumbling() {
             return;
         }
-        self.save_sliding();
-        self.sliding.evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
+        self.evict_before(self.spec.first_slice(window));
         let end = self.spec.slice_after(window);
         while let Some(slice) = self.slices.first().filter(|slice| *slice < end) {
             let Some(pane) = self.slices.close(slice) else { break };
             let closed = self.slices.pane(pane);
-            self.sliding.push(slice, closed, &self.hasher, &self.aggregate);
+            let how = (&self.hasher, &self.aggregate);
+            self.sliding.push(slice, closed, how, &mut self.freeze.copies);
             self.recycle(pane);
         }
-        self.sliding.settle(&self.aggregate);
+        self.sliding.settle(&self.aggregate, &mut self.freeze.copies);
+    }
+
+    fn evict_before(&mut self, first: SliceIndex) {
+        let how = (&self.hasher, &self.aggregate);
+        self.sliding.evict_before(first, how, &mut self.freeze.copies);
     }
 
     /// A pane has left its slice. It stays as it is while a snapshot lacks some of it.
@@ -710,9 +715,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 self.recycle(pane);
             }
         } else {
-            let first = self.spec.first_slice(window.next());
-            self.save_sliding();
-            self.sliding.evict_before(first, &self.hasher, &self.aggregate);
+            self.evict_before(self.spec.first_slice(window.next()));
         }
     }
 
@@ -722,14 +725,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             && held.key().0 <= after
         {
             let ((_, slice), mut pane) = held.remove_entry();
-            pane.save_rest(&mut self.freeze.copies);
-            self.save_sliding();
-            self.forget(pane.entries.len());
+            let copies = &mut self.freeze.copies;
+            pane.save_rest(copies);
             for entry in &pane.entries {
                 let key = pane.key(entry);
-                let hash = K::table_hash(&self.hasher, key);
-                self.sliding.add_late(slice, (hash, key), entry.partial, &self.aggregate);
+                let key = (K::table_hash(&self.hasher, key), key);
+                self.sliding.add_late(slice, key, entry.partial, &self.aggregate, copies);
             }
+            self.forget(pane.entries.len());
         }
     }
 

@@ -4,10 +4,9 @@
 //!  | what is small, and an outline: panes, how many entries each | chunk | chunk | chunk ...
 //!  `- freeze                                                      `- save_some, again and again
 //! ```
-//! Chunks come in any order, each saying what it is a piece of; those of sliding windows among
-//! them keep their order. They hold what the store was when it was frozen: what is about to change
-//! is copied before, chunk by chunk of a pane, and what is left of combined slices at once. A pane
-//! that leaves its slice meanwhile stays for the snapshot, and the store takes another one.
+//! Chunks come in any order, each saying what it is a piece of, up to the end of the words. They
+//! hold what the store was when it was frozen: a chunk that is about to change is copied before. A
+//! pane that leaves its slice meanwhile stays for the snapshot, and the store takes another one.
 
 use super::{Pane, Reason, Sliding, WindowStore};
 use crate::aggregate::Aggregate;
@@ -15,7 +14,7 @@ use crate::record::{KeyKind, NotSaved, WordsReader, WordsWriter};
 use crate::window::chunk::{Chunk, ChunkOf};
 use crate::window::copies::Copies;
 use crate::window::pane::PaneRestorer;
-use crate::window::sliding::{SlidingCursor, SlidingRestorer};
+use crate::window::sliding::SlidingRestorer;
 use crate::window::spec::{SliceIndex, WindowIndex};
 
 /// A pane that was frozen, by where it was then.
@@ -34,14 +33,8 @@ pub(super) struct Freeze {
     pub(super) copies: Copies,
     /// The panes that are not saved yet, the next one last.
     turns: Vec<Turn>,
-    /// Whether combined slices are, and how far.
-    sliding: Option<SlidingCursor>,
-}
-
-impl Freeze {
-    fn is_over(&self) -> bool {
-        self.turns.is_empty() && self.sliding.is_none() && self.copies.is_empty()
-    }
+    /// Whether anything may be lacking.
+    is_on: bool,
 }
 
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
@@ -59,7 +52,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         out.word(self.ending.map_or(0, |reason| reason.to_raw() + 1));
         out.word(self.windows_fired);
         out.word(self.entries_left);
-        let (mut turns, mut numbers) = (Vec::new(), 0_u32..);
+        let (mut turns, mut numbers) = (Vec::new(), 0_u64..);
         out.word(self.slices.len() as u64);
         for (slice, at) in self.slices.by_time() {
             out.word(slice.0.cast_unsigned());
@@ -81,14 +74,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             pane.freeze(number);
             turns.push(Turn::Held(*place));
         }
-        self.sliding.save_outline(out);
+        self.sliding.freeze(out);
         self.freeze.turns = turns;
-        self.freeze.sliding = Some(SlidingCursor::START);
+        self.freeze.is_on = true;
     }
 
     /// Whether some of a snapshot is not written yet.
     pub fn is_frozen(&self) -> bool {
-        !self.freeze.is_over()
+        self.freeze.is_on
     }
 
     /// Bytes of what was copied before it changed and is not written yet.
@@ -115,11 +108,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
 
     /// Writes the chunk whose turn it is; says whether there was one.
     fn save_chunk(&mut self, out: &mut WordsWriter) -> bool {
-        if let Some(cursor) = &mut self.freeze.sliding {
-            if self.sliding.save_chunk(cursor, out) {
-                return true;
-            }
-            self.freeze.sliding = None;
+        if self.sliding.save_chunk(out) {
+            return true;
         }
         while let Some(turn) = self.freeze.turns.last() {
             let pane = match turn {
@@ -139,22 +129,6 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             }
         }
         false
-    }
-
-    /// Combined slices are about to change: what is left of them is copied.
-    #[inline]
-    pub(super) fn save_sliding(&mut self) {
-        if self.freeze.sliding.is_some() {
-            self.save_sliding_rest();
-        }
-    }
-
-    #[cold]
-    fn save_sliding_rest(&mut self) {
-        let Freeze { copies, sliding, .. } = &mut self.freeze;
-        if let Some(mut cursor) = sliding.take() {
-            while self.sliding.save_chunk(&mut cursor, copies.out()) {}
-        }
     }
 
     /// Nothing more comes of the snapshot that is on its way.
@@ -200,8 +174,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         Ok(())
     }
 
-    /// Reads chunks until there is all that an outline said: panes of so many `entries`, and
-    /// combined slices.
+    /// Reads all chunks of what an outline said: panes of so many `entries`, and combined slices.
     #[allow(clippy::type_complexity)] // it is but a pair
     fn restore_chunks(
         &self,
@@ -212,17 +185,15 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let in_panes = entries.iter().copied().try_fold(0, usize::checked_add).ok_or(NotSaved)?;
         // Checked before memory is taken for them.
         from.holds(in_panes, Pane::<K, A::Partial>::stride())?;
-        let mut left = in_panes.checked_add(sliding.rows()?).ok_or(NotSaved)?;
         let mut panes: Vec<_> = entries.iter().map(|entries| PaneRestorer::new(*entries)).collect();
-        while left > 0 {
+        while from.end().is_err() {
             let chunk = Chunk::read(from)?;
-            left = left.checked_sub(chunk.count).filter(|_| chunk.count > 0).ok_or(NotSaved)?;
             match chunk.of {
                 ChunkOf::Pane(number) => {
                     let pane = panes.get_mut(number as usize).ok_or(NotSaved)?;
                     pane.take((chunk.first, chunk.count), from, &self.hasher)?;
                 }
-                _ => sliding.take(chunk, from, (&self.hasher, &self.aggregate))?,
+                _ => sliding.take(chunk, from, &self.hasher)?,
             }
         }
         let panes: Result<_, _> = panes.into_iter().map(PaneRestorer::finish).collect();

@@ -256,3 +256,47 @@ fn nothing_more_comes_of_a_snapshot_whose_store_is_abandoned() {
         assert!(!store.is_frozen() && store.copied_bytes() == 0);
     }
 }
+
+#[test]
+fn a_close_of_sliding_windows_copies_no_more_than_it_changes() {
+    let (size, slide) = (Span::from_nanos(80), Span::from_nanos(10));
+    let spec = WindowSpec::sliding(size, slide).unwrap();
+    let probe = Probe { invertible: true };
+    let mut store = Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default());
+    let add = |store: &mut Store, rows: &[Row]| {
+        for rows in rows.chunks(100) {
+            let words = frame(rows, Watermark::START, SourceSequence::default());
+            let frame = Frame::parse(&words, None).unwrap();
+            let schema = Typed::<Row>::new();
+            store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
+        }
+    };
+    let close = |store: &mut Store, until: i64| {
+        store.advance(Watermark::at(EventTime::from_nanos(until)));
+        let mut results = Vec::new();
+        let fired = store.fire(&mut |fired| {
+            results.push((fired.window, fired.key, *fired.partial));
+            Flow::Taken
+        });
+        assert_eq!(fired, Firing::Done);
+        results
+    };
+    // Each slice has keys of its own, and after 80 ns all of them are combined.
+    let row = |nth: u64| Row { time: nth as i64 / 250 * 10, value: 1, key: nth };
+    add(&mut store, &(0..2_000).map(row).collect::<Vec<_>>());
+    close(&mut store, 80);
+    let mut words = WordsWriter::default();
+    store.freeze(&mut words);
+    let late = [Row { time: 85, value: 1, key: 5_000 }];
+    add(&mut store, &late);
+    let results = close(&mut store, 90);
+    assert_eq!(results.len(), 1_751);
+    // A slot has two partials and an entry one, each with a word or two beside them.
+    let of_all = 2_000 * (3 * size_of::<Partial>() + 24);
+    assert!(store.copied_bytes() < of_all / 4, "{} of {of_all}", store.copied_bytes());
+    while !store.save_some(&mut words, 1_000) {}
+    let mut restored = Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default());
+    restored.restore(&mut WordsReader::new(words.written())).unwrap();
+    add(&mut restored, &late);
+    assert_eq!(close(&mut restored, 90), results);
+}
