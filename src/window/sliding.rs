@@ -216,7 +216,8 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
             self.slots.rows.push(fresh);
             self.slots.rows.len() as u32 - 1
         });
-        *self.slots.change(slot, copies) = fresh;
+        self.slots.before_change(slot, copies);
+        self.slots.rows[slot as usize] = fresh;
         self.live.push(slot);
         self.index.insert(hash, slot as usize);
         slot
@@ -237,14 +238,15 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
             let Some(mut retained) = self.retained.pop_front() else {
                 return;
             };
+            self.slots.before_changes(&retained.slots, copies);
             if aggregate.is_invertible() {
                 for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
-                    aggregate.subtract(&mut self.slots.change(*slot, copies).back, partial);
+                    aggregate.subtract(&mut self.slots.rows[*slot as usize].back, partial);
                 }
             } else {
                 self.front -= 1;
                 for (slot, saved) in retained.slots.iter().zip(&retained.saved).rev() {
-                    self.slots.change(*slot, copies).front = *saved;
+                    self.slots.rows[*slot as usize].front = *saved;
                 }
             }
             self.entries -= retained.slots.len();
@@ -273,7 +275,8 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
         self.index.remove(hash, slot as usize);
         self.live.swap_remove(place);
         if let Some(moved) = self.live.get(place) {
-            self.slots.change(*moved, copies).place = place as u32;
+            self.slots.before_change(*moved, copies);
+            self.slots.rows[*moved as usize].place = place as u32;
         }
         self.free.push(slot);
     }
@@ -302,8 +305,9 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
     ) {
         self.front = self.retained.len();
         for retained in &self.retained {
+            self.slots.before_changes(&retained.slots, copies);
             for slot in &retained.slots {
-                self.slots.change(*slot, copies).back = aggregate.identity();
+                self.slots.rows[*slot as usize].back = aggregate.identity();
             }
         }
         self.save_front(aggregate, copies);
@@ -328,8 +332,9 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
     ) {
         self.stale = false;
         for retained in self.retained.range(..self.front) {
+            self.slots.before_changes(&retained.slots, copies);
             for slot in &retained.slots {
-                self.slots.change(*slot, copies).front = aggregate.identity();
+                self.slots.rows[*slot as usize].front = aggregate.identity();
             }
         }
         for retained in self.retained.range_mut(..self.front).rev() {
@@ -359,18 +364,18 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
 }
 
 impl<K: KeyKind, P: Pod> Slots<K, P> {
-    /// A slot that is to change.
-    #[inline(always)]
-    fn change(&mut self, slot: u32, copies: &mut Copies) -> &mut Slot<P, K::Stored> {
-        self.before_change(slot, copies);
-        &mut self.rows[slot as usize]
-    }
-
     /// What a snapshot lacks of a slot goes to `copies`.
     #[inline(always)]
     fn before_change(&mut self, slot: u32, copies: &mut Copies) {
         if self.unsaved.may_lack(slot as usize) {
             self.save_before_change(slot as usize, copies);
+        }
+    }
+
+    /// The same for many.
+    fn before_changes(&mut self, slots: &[u32], copies: &mut Copies) {
+        if self.unsaved.is_any() {
+            slots.iter().for_each(|slot| self.before_change(*slot, copies));
         }
     }
 

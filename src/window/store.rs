@@ -4,7 +4,7 @@ mod saved;
 
 use super::combiner::SlicePartial;
 use super::key_watch::KeyWatch;
-use super::pane::Pane;
+use super::pane::{FROZEN, NOTED, Pane, UNWATCHED};
 use super::slices::{NO_PANE, Slices, TooManySlices};
 use super::sliding::Sliding;
 use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
@@ -241,6 +241,8 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     windows_fired: u64,
     /// A snapshot that is on its way out, if there is one.
     freeze: Freeze,
+    /// By which snapshots know panes and slices: the last one that was given.
+    snapshot_numbers: u64,
     row: PhantomData<fn(&Row)>,
 }
 
@@ -275,6 +277,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             phase: Phase::Quiet,
             windows_fired: 0,
             freeze: Freeze::default(),
+            snapshot_numbers: 0,
             row: PhantomData,
         }
     }
@@ -299,13 +302,19 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let judged = Judged { schema, frame, thresholds, watermark };
         let mut added = Added::default();
         let stride = schema.stride_words();
-        // Rows pay nothing for snapshots while there is none.
-        let is_frozen = self.is_frozen();
+        // Rows pay nothing for snapshots before there is one.
+        let watch = match self.is_frozen() {
+            true => FROZEN,
+            false if self.snapshot_numbers > 0 => NOTED,
+            false => UNWATCHED,
+        };
         for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
             let first = block * BLOCK_ROWS;
-            match is_frozen {
-                false => self.add_block::<S, false>(&judged, first, words, &mut added, late)?,
-                true => self.add_frozen(&judged, first, words, &mut added, late)?,
+            let added = &mut added;
+            match watch {
+                UNWATCHED => self.add_block::<S, UNWATCHED>(&judged, first, words, added, late)?,
+                NOTED => self.add_block::<S, NOTED>(&judged, first, words, added, late)?,
+                _ => self.add_frozen(&judged, first, words, added, late)?,
             }
         }
         self.check_keys()?;
@@ -350,11 +359,11 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         added: &mut Added,
         late: &mut impl FnMut(LateRow<'_, Row>),
     ) -> Result<(), StoreError> {
-        self.add_block::<S, true>(judged, first, words, added, late)
+        self.add_block::<S, FROZEN>(judged, first, words, added, late)
     }
 
     #[inline(always)]
-    fn add_block<S: Schema<Row = Row, Key = K>, const FROZEN: bool>(
+    fn add_block<S: Schema<Row = Row, Key = K>, const WATCH: u8>(
         &mut self,
         judged: &Judged<'_, S>,
         first: usize,
@@ -398,7 +407,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             let key = schema.key(row, heap);
             let pane = self.slices.pane_mut(pane);
             let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
-            let (partial, new) = pane.entry::<FROZEN>((hash, key), identity, copies);
+            let (partial, new) = pane.entry::<WATCH>((hash, key), identity, copies);
             self.aggregate.fold(partial, moment, row);
             self.entries += usize::from(new);
             added.counted += 1;
@@ -442,7 +451,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 let identity = self.aggregate.identity();
                 let pane = self.slices.pane_mut(pane);
                 let copies = &mut self.freeze.copies;
-                let (partial, new) = pane.entry::<true>((hash, row.key), identity, copies);
+                let (partial, new) = pane.entry::<FROZEN>((hash, row.key), identity, copies);
                 self.aggregate.combine(partial, row.partial);
                 self.entries += usize::from(new);
                 added.counted += row.records;
@@ -485,7 +494,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         }
         let pane = self.held.entry((thresholds.closed, slice)).or_default();
         let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
-        let (partial, new) = pane.entry::<true>((hash, key), identity, copies);
+        let (partial, new) = pane.entry::<FROZEN>((hash, key), identity, copies);
         self.aggregate.fold(partial, moment, row);
         self.entries += usize::from(new);
         Ok(())

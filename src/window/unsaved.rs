@@ -27,12 +27,25 @@ impl Unsaved {
         Self { until: rows, saved: vec![0; bits.div_ceil(64)] }
     }
 
+    /// Those of so many rows, in chunks of so many, whose chunk is not one that `is_known`.
+    pub(super) fn unknown(rows: usize, chunk: usize, is_known: impl Fn(usize) -> bool) -> Self {
+        let mut unsaved = Self::all(rows, chunk);
+        for (first, bits) in (0..).step_by(64).zip(&mut unsaved.saved) {
+            let known = (0..64).filter(|bit| is_known(first + bit));
+            *bits = known.fold(0, |bits, bit| bits | 1 << bit);
+        }
+        if rows > 0 && is_known((rows - 1) / chunk) {
+            unsaved.pass_from((rows - 1) / chunk * chunk, chunk);
+        }
+        unsaved
+    }
+
     /// Whether there are any.
     pub(super) fn is_any(&self) -> bool {
         self.until > 0
     }
 
-    /// Whether a row may be one of them: where it can not, there is nothing to do before it changes.
+    /// Whether a row may be one of them: where it can not, nothing is to be done before it changes.
     #[inline(always)]
     pub(super) fn may_lack(&self, row: usize) -> bool {
         row < self.until
@@ -66,12 +79,52 @@ impl Unsaved {
             self.saved[number / 64] |= 1 << (number % 64);
             return;
         }
-        self.until = rows.start;
+        self.pass_from(rows.start, chunk);
+    }
+
+    /// All from a row on are saved; so may be the chunks before it.
+    fn pass_from(&mut self, row: usize, chunk: usize) {
+        self.until = row;
         while let Some(last) = self.until.checked_sub(1)
             && self.is_saved(last / chunk)
         {
             self.until -= chunk;
         }
+    }
+}
+
+/// Which chunks of a table have changed since it was last frozen, of those rows that it had then.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    rows: usize,
+    /// A byte for each chunk.
+    changed: Vec<u8>,
+}
+
+impl Changes {
+    /// A chunk changes; one that is behind all that were frozen is new anyway.
+    #[inline(always)]
+    pub(super) fn note(&mut self, number: usize) {
+        if let Some(changed) = self.changed.get_mut(number) {
+            *changed = 1;
+        }
+    }
+
+    /// What is unsaved of a table of so many rows now, where snapshots hold what it was when it was
+    /// last frozen. From here on changes are noted anew.
+    pub(super) fn take(&mut self, rows: usize, chunk: usize) -> Unsaved {
+        let known = if self.rows == rows { rows.div_ceil(chunk) } else { self.rows / chunk };
+        let is_known = |number| number < known && self.changed[number] == 0;
+        let unsaved = Unsaved::unknown(rows, chunk, is_known);
+        self.begin(rows, chunk);
+        unsaved
+    }
+
+    /// A table of so many rows is frozen whole.
+    pub(super) fn begin(&mut self, rows: usize, chunk: usize) {
+        self.rows = rows;
+        self.changed.clear();
+        self.changed.resize(rows.div_ceil(chunk), 0);
     }
 }
 
@@ -98,6 +151,7 @@ impl Awaited {
     ) -> Result<bool, NotSaved> {
         let number = first / chunk;
         let bits = self.come.get_mut(number / 64).ok_or(NotSaved)?;
+        // What comes first is the newest.
         if *bits >> (number % 64) & 1 == 1 {
             return Ok(false);
         }

@@ -17,6 +17,7 @@ const CHUNK_ENTRIES_MIN: usize = 4;
 /// What a pane is to a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Frozen {
+    /// By which snapshots know it; zero where none holds it.
     number: u64,
     /// Whether the pane has left its slice, and waits for its chunks' turn only.
     has_left: bool,
@@ -24,7 +25,7 @@ pub(super) struct Frozen {
 
 impl<K: KeyKind, P: Pod> Pane<K, P> {
     /// Entries of a chunk, a power of two.
-    const CHUNK: usize = {
+    pub(super) const CHUNK: usize = {
         let fit = CHUNK_BYTES / (size_of::<Entry<P, K::Stored>>() | 1);
         if fit < CHUNK_ENTRIES_MIN { CHUNK_ENTRIES_MIN } else { 1 << fit.ilog2() }
     };
@@ -34,10 +35,25 @@ impl<K: KeyKind, P: Pod> Pane<K, P> {
         (size_of::<P>().div_ceil(8) + K::words()).max(1)
     }
 
-    /// What it holds now is to be saved, as pane `number`.
-    pub(in crate::window) fn freeze(&mut self, number: u64) {
-        self.unsaved = Unsaved::all(self.entries.len(), Self::CHUNK);
-        self.frozen = Frozen { number, has_left: false };
+    /// What it holds now is to be saved: all of it under the next of `numbers`, or, where snapshots
+    /// know it, `only_changes`.
+    pub(in crate::window) fn freeze(&mut self, numbers: &mut u64, only_changes: bool) {
+        let rows = self.entries.len();
+        self.frozen.has_left = false;
+        if only_changes && self.frozen.number != 0 {
+            self.unsaved = self.changes.take(rows, Self::CHUNK);
+            return;
+        }
+        *numbers += 1;
+        self.frozen.number = *numbers;
+        self.unsaved = Unsaved::all(rows, Self::CHUNK);
+        self.changes.begin(rows, Self::CHUNK);
+    }
+
+    /// Writes down what there is, which [`Self::save_chunk`] writes chunk by chunk.
+    pub(in crate::window) fn save_outline(&self, out: &mut WordsWriter) {
+        out.word(self.frozen.number);
+        out.word(self.entries.len() as u64);
     }
 
     /// Whether a snapshot lacks some of it.
@@ -105,6 +121,15 @@ impl<K: KeyKind, P: Pod> PaneRestorer<K, P> {
         let empty = Entry { partial: P::zeroed(), key: K::Stored::zeroed() };
         pane.entries.resize(entries, empty);
         Self { pane, awaited: Awaited::all(entries, Pane::<K, P>::CHUNK) }
+    }
+
+    /// Passes over a chunk of a pane that is no more.
+    pub(in crate::window) fn pass(
+        count: usize,
+        from: &mut WordsReader<'_>,
+    ) -> Result<(), NotSaved> {
+        from.take(count.checked_mul(Pane::<K, P>::stride()).ok_or(NotSaved)?)?;
+        from.bytes().map(|_| ())
     }
 
     /// Reads a chunk.

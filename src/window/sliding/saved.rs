@@ -26,7 +26,12 @@ const NO_SLOT: u32 = u32::MAX;
 /// What a retained slice is to a snapshot.
 #[derive(Debug)]
 pub(super) struct FrozenSlice<P> {
+    /// By which snapshots know it; zero where none holds it.
     number: u64,
+    /// Entries that snapshots hold.
+    known: usize,
+    /// Whether its saved partials have been computed since it was last frozen.
+    is_anew: bool,
     /// Entries that are lacking.
     entries: Range<usize>,
     /// Saved partials that are lacking.
@@ -37,7 +42,7 @@ pub(super) struct FrozenSlice<P> {
 
 impl<P> Default for FrozenSlice<P> {
     fn default() -> Self {
-        Self { number: 0, entries: 0..0, saved: 0..0, aside: Vec::new() }
+        Self { number: 0, known: 0, is_anew: false, entries: 0..0, saved: 0..0, aside: Vec::new() }
     }
 }
 
@@ -49,10 +54,22 @@ fn next_chunk(lacking: &mut Range<usize>) -> Option<Range<usize>> {
 }
 
 impl<P: Pod> Retained<P> {
-    /// What it holds now is to be saved, as slice `number`.
-    fn freeze(&mut self, number: u64) {
-        let (entries, saved) = (0..self.slots.len(), 0..self.saved.len());
-        self.frozen = FrozenSlice { number, entries, saved, aside: Vec::new() };
+    /// What it holds now is to be saved: all of it under the next of `numbers`, or, where snapshots
+    /// know it, `only_changes`.
+    fn freeze(&mut self, numbers: &mut u64, only_changes: bool) {
+        let FrozenSlice { number, known, is_anew, entries, saved, .. } = &mut self.frozen;
+        let (slots, partials) = (self.slots.len(), self.saved.len());
+        if only_changes && *number != 0 {
+            // The last chunk may have become longer.
+            let first =
+                if *known == slots { slots } else { *known / CHUNK_ENTRIES * CHUNK_ENTRIES };
+            (*entries, *saved) = (first..slots, if *is_anew { 0..partials } else { 0..0 });
+        } else {
+            *numbers += 1;
+            *number = *numbers;
+            (*entries, *saved) = (0..slots, 0..partials);
+        }
+        (*known, *is_anew) = (slots, false);
     }
 
     /// Whether a snapshot lacks some of it.
@@ -63,7 +80,8 @@ impl<P: Pod> Retained<P> {
 
     /// Its saved partials are about to be computed anew.
     pub(super) fn begin_saved(&mut self) {
-        let FrozenSlice { saved, aside, .. } = &mut self.frozen;
+        let FrozenSlice { saved, aside, is_anew, .. } = &mut self.frozen;
+        *is_anew = true;
         match saved.start < saved.end && aside.is_empty() {
             true => *aside = std::mem::take(&mut self.saved),
             false => self.saved.clear(),
@@ -72,7 +90,7 @@ impl<P: Pod> Retained<P> {
 
     /// Saves the next chunk that is lacking; says whether there was one.
     fn save_chunk(&mut self, out: &mut WordsWriter) -> bool {
-        let FrozenSlice { number, entries, saved, aside } = &mut self.frozen;
+        let FrozenSlice { number, entries, saved, aside, .. } = &mut self.frozen;
         if let Some(rows) = next_chunk(entries) {
             let (of, first) = (ChunkOf::Retained(*number), rows.start);
             Chunk { of, first, count: rows.len() }.save(out);
@@ -142,15 +160,21 @@ impl<K: KeyKind, P: Pod> Slots<K, P> {
 }
 
 impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
-    /// Writes down what there is, which [`Self::save_chunk`] writes chunk by chunk.
-    pub(in crate::window) fn freeze(&mut self, out: &mut WordsWriter) {
+    /// Writes down what there is, of which [`Self::save_chunk`] writes all, or `only_changes`,
+    /// chunk by chunk. Slots are written whole in any case: a close changes most of them.
+    pub(in crate::window) fn freeze(
+        &mut self,
+        out: &mut WordsWriter,
+        numbers: &mut u64,
+        only_changes: bool,
+    ) {
         out.word(self.live.len() as u64);
         out.word(self.slots.rows.len() as u64);
         out.word(self.retained.len() as u64);
-        for (retained, number) in self.retained.iter_mut().zip(0..) {
-            retained.freeze(number);
+        for retained in &mut self.retained {
+            retained.freeze(numbers, only_changes);
             out.word(retained.slice.0.cast_unsigned());
-            out.word(number);
+            out.word(retained.frozen.number);
             out.word(retained.slots.len() as u64);
             out.word(retained.saved.len() as u64);
         }
@@ -158,6 +182,14 @@ impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
         out.word(u64::from(self.stale));
         self.slots.unsaved = Unsaved::all(self.slots.rows.len(), Slots::<K, P>::CHUNK);
         self.turn = self.oldest();
+    }
+
+    /// About how many bytes a snapshot of all there is takes.
+    pub(in crate::window) fn snapshot_bytes(&self) -> usize {
+        let saved: usize = self.retained.iter().map(|retained| retained.saved.len()).sum();
+        let partial = size_of::<P>().div_ceil(8);
+        let slots = self.live.len() * Slots::<K, P>::stride();
+        (slots + self.entries * (1 + partial) + saved * partial) * 8 + self.key_bytes()
     }
 
     /// Saves the chunk whose turn it is; says whether there was one.
@@ -262,6 +294,10 @@ impl<K: KeyKind, P: Pod + Send> SlidingRestorer<K, P> {
         let stride = Slots::<K, P>::stride();
         let rows = from.take(count.checked_mul(stride).ok_or(NotSaved)?)?;
         let tail = from.bytes()?;
+        if self.left == 0 {
+            // All are there: these are older.
+            return Ok(());
+        }
         self.left = self.left.checked_sub(count).ok_or(NotSaved)?;
         let Sliding { index, slots, live, .. } = &mut self.sliding;
         for row in rows.chunks_exact(stride) {
@@ -290,7 +326,8 @@ impl<K: KeyKind, P: Pod + Send> SlidingRestorer<K, P> {
     ) -> Result<(), NotSaved> {
         let stride = 1 + size_of::<P>().div_ceil(8);
         let rows = from.take(count.checked_mul(stride).ok_or(NotSaved)?)?;
-        let at = *self.numbers.get(&number).ok_or(NotSaved)?;
+        // Slices that have left are no part any more.
+        let Some(at) = self.numbers.get(&number).copied() else { return Ok(()) };
         if !self.retained[at].entries.take((first, count), CHUNK_ENTRIES)? {
             return Ok(());
         }
@@ -314,7 +351,7 @@ impl<K: KeyKind, P: Pod + Send> SlidingRestorer<K, P> {
     ) -> Result<(), NotSaved> {
         let stride = size_of::<P>().div_ceil(8);
         let mut rows = WordsReader::new(from.take(count.checked_mul(stride).ok_or(NotSaved)?)?);
-        let at = *self.numbers.get(&number).ok_or(NotSaved)?;
+        let Some(at) = self.numbers.get(&number).copied() else { return Ok(()) };
         if self.retained[at].saved.take((first, count), CHUNK_ENTRIES)? {
             for saved in &mut self.sliding.retained[at].saved[first..first + count] {
                 *saved = rows.pod()?;
