@@ -39,9 +39,9 @@ fn snapshot(version: u32, identity: u64) -> Vec<u8> {
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&identity.to_le_bytes());
-    bytes.extend_from_slice(&[0; 32]);
+    bytes.extend_from_slice(&[0; 40]);
     let crc = crc32c::crc32c(&bytes);
-    bytes[52..].copy_from_slice(&crc.to_le_bytes());
+    bytes[60..].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 

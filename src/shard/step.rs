@@ -304,8 +304,8 @@ where
     fn snapshot(&mut self) -> Result<bool, ShardError> {
         let Self { parts, journal: Some(journal), .. } = self else { return Ok(false) };
         if journal.is_snapshot_due() {
-            let taken = parts.sink.taken();
-            journal.begin_snapshot(taken, |out| parts.freeze(out))?;
+            let so_far = (parts.sink.taken(), parts.store.snapshot_bytes());
+            journal.begin_snapshot(so_far, |out, changes| parts.freeze(out, changes))?;
             return Ok(true);
         }
         let written = journal.step_snapshot(&mut parts.store, parts.sink.confirmed())?;
@@ -482,8 +482,9 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Frozen for WindowStore<K, A, Ro
 }
 
 impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
-    /// Begins to write down all that the shard holds and has counted.
-    fn freeze(&mut self, out: &mut WordsWriter) {
+    /// Begins to write down all that the shard holds and has counted, or what of it has changed
+    /// since it did so before.
+    fn freeze(&mut self, out: &mut WordsWriter, only_changes: bool) {
         let OutputCounts { results, late } = self.sink.taken();
         let meter = &self.meter;
         let counts = [&meter.received, &meter.counted, &meter.late, &meter.partly_late];
@@ -492,7 +493,10 @@ impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
         counts.iter().for_each(|count| out.word(count.get()));
         self.inbox.received().for_each(|received| out.word(received));
         self.merge.save(out);
-        self.store.freeze(out);
+        match only_changes {
+            true => self.store.freeze_changes(out),
+            false => self.store.freeze(out),
+        }
     }
 
     /// Brings a new shard to what was written down, behind what was heard of its sources.
