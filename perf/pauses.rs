@@ -7,8 +7,10 @@
 //! ```
 //! A result is late by how long it comes after its window could be closed by the clock, so that what
 //! waits for a long step counts, too. What is measured begins when the window ahead holds all keys.
-//! Arguments: keys, records of the source ahead beyond as many, bytes of log after which there is a
-//! snapshot (0: never).
+//! With a number of slices, windows slide instead, by a slice: each slice holds its share of the
+//! keys, and each window all of them; there is no other source, and no result is late.
+//! Arguments: keys, records beyond as many, bytes of log after which there is a snapshot (0: never),
+//! and slices of a window.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -76,7 +78,7 @@ impl Source<Typed<GeneratedRecord>> for Paced {
 type Late = Arc<Mutex<Vec<Duration>>>;
 
 fn argument(nth: usize) -> Result<u64, String> {
-    let text = std::env::args().nth(nth).ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY")?;
+    let text = std::env::args().nth(nth).ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY [SLICES]")?;
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
 
@@ -121,6 +123,29 @@ fn engine(keys: u64, records: u64, state: State) -> (Engine, Late) {
     (engine, late)
 }
 
+/// An engine whose windows slide.
+fn sliding(keys: u64, records: u64, state: State, slices: u64) -> (Engine, Late) {
+    let record = |nth: u64| {
+        let time = nth * slices / keys * WINDOW;
+        GeneratedRecord::new((nth % keys) as u32, nth as i64 % 1_000, time as i64)
+    };
+    let source = MemorySource::<GeneratedRecord>::new((0..keys + records).map(record).collect());
+    let value = |record: &GeneratedRecord| record.value;
+    let (size, slide) = (Span::from_millis(WINDOW * slices), Span::from_millis(WINDOW));
+    let engine = Stream::of(source)
+        .tick(Span::from_millis(1))
+        .window(WindowSpec::sliding(size, slide).expect("the spec is sound"))
+        .aggregate((Count, Sum::of(value), Min::of(value), Max::of(value)))
+        .for_each(|result| {
+            std::hint::black_box(result.value);
+        })
+        .shards(1)
+        .state(state)
+        .open()
+        .expect("the pipeline is sound");
+    (engine, Late::default())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (keys, records, every) = (argument(1)?, argument(2)?, argument(3)?);
     let folder = tempfile::tempdir()?;
@@ -128,7 +153,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Making and removing segments takes a while, too, but the same whatever the keys are.
     let state = State::in_directory(folder.path()).log_ready(4 << 30).keep(Keep::All);
     let state = state.snapshot_every(every);
-    let (mut engine, late) = engine(keys, records, state);
+    let (mut engine, late) = match argument(4) {
+        Ok(slices) => sliding(keys, records, state, slices),
+        Err(_) => engine(keys, records, state),
+    };
     let has_read =
         |metrics: &Metrics, share: u64| metrics.sources[0].1.routed >= keys + records * share / 100;
     let mut steps = Vec::with_capacity(1 << 24);
@@ -175,6 +203,9 @@ fn report(
         snapshots(metrics) - snapshots(earlier)
     );
     for (what, all) in [("steps", steps), ("late by", late)] {
+        if all.is_empty() {
+            continue;
+        }
         all.sort_unstable();
         let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
         let longest: Vec<Duration> = all.iter().rev().take(6).copied().collect();

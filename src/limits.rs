@@ -69,6 +69,8 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 /// Milliseconds at least from one sync of a shard's log to the next, unless the user says
 /// otherwise.
 pub const COMMIT_INTERVAL_MILLIS: u64 = 5;
+/// Files of a snapshot: where there are as many, the next one is whole.
+pub const SNAPSHOT_FILES_MAX: usize = 32;
 /// Bytes of a snapshot that a shard writes in one step.
 pub const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
 /// Bytes of the snapshot before that a shard gives back in one step.

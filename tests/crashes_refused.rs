@@ -41,9 +41,9 @@ fn snapshot(version: u32, identity: u64) -> Vec<u8> {
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&identity.to_le_bytes());
-    bytes.extend_from_slice(&[0; 32]);
+    bytes.extend_from_slice(&[0; 40]);
     let crc = crc32c::crc32c(&bytes);
-    bytes[52..].copy_from_slice(&crc.to_le_bytes());
+    bytes[60..].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 
@@ -113,7 +113,7 @@ fn a_segment_or_a_snapshot_of_another_state_directory_is_refused() {
     refused(folder, 4, "belongs to another log");
     fs::write(&one, good).unwrap();
     let there = folder.join("one/s000.snapshot");
-    fs::write(&there, snapshot(2, 7)).unwrap();
+    fs::write(&there, snapshot(3, 7)).unwrap();
     refused(folder, 4, "it belongs to another state directory or another shard");
 }
 

@@ -168,9 +168,10 @@ impl Looked<'_> {
             }
         }
         if mend.snapshot.is_some() {
-            let name = format!("s{:03}.snapshot", shard.0);
-            let to = aside.put(&name)?;
-            self.tell_moved(shard, &name, &to, aside.dry_run)?;
+            for name in self.directory.snapshot_files(shard)? {
+                let to = aside.put(&name)?;
+                self.tell_moved(shard, &name, &to, aside.dry_run)?;
+            }
         }
         match &mend.log {
             Some(log) if mend.loses_entries() => self.tell_lost(shard, log),

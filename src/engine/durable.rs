@@ -221,6 +221,7 @@ fn settle(
     parts: &JournalParts,
 ) -> Result<(), StateError> {
     drop_beyond(files, &parts.end)?;
+    directory.forget_leftovers(parts.start.segment.shard, parts.snapshot.as_ref())?;
     if parts.start.guarantee == Guarantee::Disk {
         make_durable(files, &parts.end)?;
         directory.make_durable(parts.start.segment.shard)?;

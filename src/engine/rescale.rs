@@ -85,10 +85,10 @@ fn write(directory: &StateDirectory, shards: &[RescaledShard]) -> Result<(), Sta
     let switch = directory.begin_switch()?;
     // How entries are promised is said anew by the run that comes.
     let files = LogFiles::new(switch.folder(), Guarantee::Process);
-    for RescaledShard { start, words } in shards {
+    for RescaledShard { start, words, outline } in shards {
         let WriterStart { segment, next, epoch, .. } = *start;
         let place = SnapshotPlace { shard: segment.shard, next, epoch };
-        switch.snapshot(place, words)?;
+        switch.snapshot(place, (words, *outline))?;
         begin_empty(&files, &WriterStart { guarantee: Guarantee::Process, ..*start })?;
     }
     switch.commit(shards.len())

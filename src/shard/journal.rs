@@ -151,7 +151,7 @@ impl Journal {
         let mut last = 0;
         if let Some(snapshot) = &parts.snapshot {
             replay.pass_before(snapshot.next)?;
-            last = snapshot.words.len() as u64 * 8;
+            last = snapshot.whole_bytes;
         }
         let snapshots =
             Snapshots::new(shard, (parts.directory.snapshot_every(), parts.logged, last));
@@ -394,21 +394,23 @@ impl Journal {
     }
 
     /// Begins a snapshot, of the place that the log has come to. `freeze` freezes what the shard
-    /// holds, by when so much had come out, and writes what is small of it.
+    /// holds, about so many `bytes`, by when so much had come out, and writes what is small of it;
+    /// it is told whether only what changed since the snapshot before is wanted.
     pub(super) fn begin_snapshot(
         &mut self,
-        taken: OutputCounts,
-        freeze: impl FnOnce(&mut WordsWriter),
+        (taken, bytes): (OutputCounts, u64),
+        freeze: impl FnOnce(&mut WordsWriter, bool),
     ) -> Result<(), ShardError> {
         let shard = self.shard();
         let Some(writer) = &self.writer else { return Ok(()) };
         let (next, epoch) = (writer.next(), self.parts.start.epoch);
-        let begun = self.parts.directory.begin_snapshot(SnapshotPlace { shard, next, epoch });
+        let (place, earlier) = (SnapshotPlace { shard, next, epoch }, self.snapshots.earlier());
+        let begun = self.parts.directory.begin_snapshot(place, earlier);
         let begun = begun.map_err(|error| ShardError::State { shard, error })?;
         let mut out = WordsWriter::default();
         self.parts.heard.iter().for_each(|heard| heard.save(&mut out));
-        freeze(&mut out);
-        self.snapshots.begin(begun, out, (next, taken));
+        freeze(&mut out, !begun.is_whole());
+        self.snapshots.begin(begun, out, (next, taken, bytes));
         Ok(())
     }
 

@@ -19,6 +19,8 @@ pub struct RescaledShard {
     pub start: WriterStart,
     /// What its snapshot holds.
     pub words: Vec<u64>,
+    /// How many of these words, of the first, are no chunks.
+    pub outline: usize,
 }
 
 /// Divides what these shards hold, which have taken again all that earlier runs took, among
@@ -73,8 +75,8 @@ where
             let rows = heard.map_or(0, |heard| heard[source].rows);
             widened(&all[0][source], rows, usize::from(count))
         });
-        let words = words(heard, &counts, &merge, store);
-        RescaledShard { start: WriterStart { epoch, ..start }, words }
+        let (words, outline) = words(heard, &counts, &merge, store);
+        RescaledShard { start: WriterStart { epoch, ..start }, words, outline }
     };
     Ok(Ok(stores.into_iter().zip(0..count).map(begin).collect()))
 }
@@ -103,20 +105,21 @@ fn widened(heard: &Heard, rows: u64, shards: usize) -> Heard {
     Heard { rows, place, ended: heard.ended }
 }
 
-/// What a snapshot holds.
+/// What a snapshot holds, and how many words of it, of the first, are no chunks.
 fn words<K: KeyKind, A: Aggregate<Row>, Row: ?Sized>(
     heard: impl Iterator<Item = Heard>,
     counts: &SavedCounts,
     merge: &WatermarkMerge,
     mut store: WindowStore<K, A, Row>,
-) -> Vec<u64> {
+) -> (Vec<u64>, usize) {
     let mut out = WordsWriter::default();
     heard.for_each(|heard| heard.save(&mut out));
     counts.save(&mut out);
     merge.save(&mut out);
     store.freeze(&mut out);
+    let outline = out.len();
     if store.is_frozen() {
         store.save_some(&mut out, usize::MAX);
     }
-    out.written().to_vec()
+    (out.written().to_vec(), outline)
 }

@@ -2,14 +2,22 @@
 //! bytes of log it is frozen, then a piece of it is written in each step, and the snapshot comes in
 //! force once all that had come out when it was frozen is confirmed. Until then what came out may
 //! have to come out again, and the state before is needed.
+//!
+//! A snapshot refers to the one before for what has not changed, unless the files that it would
+//! refer to hold twice what the shard holds, or are too many: then it is a whole one. The first of
+//! a run is, too: what changed since a run before is not known. A whole one waits until twice its
+//! bytes were logged since the last, and one of changes since the one before: so, in the long run,
+//! no more is written in snapshots than in the log.
 
 use super::ShardError;
 use super::commit::Commits;
-use crate::limits::{SNAPSHOT_COPIES_MAX, SNAPSHOT_SHRINK_BYTES, SNAPSHOT_STEP_BYTES};
+use crate::limits::{
+    SNAPSHOT_COPIES_MAX, SNAPSHOT_FILES_MAX, SNAPSHOT_SHRINK_BYTES, SNAPSHOT_STEP_BYTES,
+};
 use crate::log::EntrySequence;
 use crate::record::{ShardIndex, WordsWriter};
 use crate::sink::OutputCounts;
-use crate::state::{Replaced, SnapshotWriter, StateError};
+use crate::state::{Replaced, SnapshotChain, SnapshotWriter, StateError};
 
 /// The snapshots of one shard.
 #[derive(Debug)]
@@ -19,9 +27,16 @@ pub(super) struct Snapshots {
     logged: u64,
     /// Bytes of the last one.
     last: u64,
+    /// The same since the last whole one, and its bytes.
+    logged_since_whole: u64,
+    whole: u64,
+    /// The files of the one in force, where the next one may refer to them.
+    chain: SnapshotChain,
+    /// Bytes that a whole one would have had when the last one was begun.
+    held: u64,
     writing: Option<Writing>,
     /// Where in the log the one is that is being put in force.
-    switching: Option<EntrySequence>,
+    switching: Option<(EntrySequence, SnapshotChain)>,
     /// The one before, whose space is being given back.
     replaced: Option<Replaced>,
     shard: ShardIndex,
@@ -80,29 +95,65 @@ pub(super) enum Written {
 impl Snapshots {
     /// Snapshots after so many bytes of log, of which so many were logged before this run.
     pub(super) fn new(shard: ShardIndex, (every, logged, last): (u64, u64, u64)) -> Self {
-        Self { every, logged, last, writing: None, switching: None, replaced: None, shard }
+        Self {
+            every,
+            logged,
+            last,
+            logged_since_whole: logged,
+            whole: last,
+            chain: SnapshotChain::default(),
+            held: 0,
+            writing: None,
+            switching: None,
+            replaced: None,
+            shard,
+        }
     }
 
     pub(super) fn note_logged(&mut self, bytes: usize) {
         self.logged += bytes as u64;
+        self.logged_since_whole += bytes as u64;
     }
 
     /// Whether it is time for one.
     pub(super) fn is_due(&self) -> bool {
+        let is_enough = |logged: u64, last: u64| logged >= self.every.max(last.saturating_mul(2));
         self.writing.is_none()
             && self.switching.is_none()
-            && self.logged >= self.every.max(self.last.saturating_mul(2))
+            && is_enough(self.logged, self.last)
+            && (!self.is_next_whole() || is_enough(self.logged_since_whole, self.whole))
     }
 
-    /// Begins with one, of a shard that was just frozen and by when so much had come out; `piece`
-    /// is what it begins with.
+    fn is_next_whole(&self) -> bool {
+        let files = self.chain.files();
+        files == 0
+            || files >= SNAPSHOT_FILES_MAX
+            || self.chain.bytes() > self.held.saturating_mul(2)
+    }
+
+    /// What the next one refers to; nothing where it is to be whole. What becomes of that one
+    /// decides about those behind it.
+    pub(super) fn earlier(&mut self) -> SnapshotChain {
+        match self.is_next_whole() {
+            true => SnapshotChain::default(),
+            false => std::mem::take(&mut self.chain),
+        }
+    }
+
+    /// Begins with one, of a shard that was just frozen, and by when so much had come out; a whole
+    /// one has about so many bytes. `piece` is what it begins with.
     pub(super) fn begin(
         &mut self,
-        writer: SnapshotWriter,
+        mut writer: SnapshotWriter,
         piece: WordsWriter,
-        (next, taken): (EntrySequence, OutputCounts),
+        (next, taken, bytes): (EntrySequence, OutputCounts, u64),
     ) {
-        self.logged = 0;
+        writer.set_outline(piece.len());
+        self.chain = SnapshotChain::default();
+        (self.logged, self.held) = (0, bytes);
+        if writer.is_whole() {
+            self.logged_since_whole = 0;
+        }
         self.writing = Some(Writing { writer, next, taken, whole: false, piece });
     }
 
@@ -121,11 +172,13 @@ impl Snapshots {
             }
             return Ok(Written::Some);
         }
-        if let (Some(next), Some(commits)) = (self.switching, &commits) {
-            if !commits.snapshots_are_in_force() {
-                return Ok(Written::Nothing);
-            }
-            self.switching = None;
+        if let (Some(_), Some(commits)) = (&self.switching, &commits)
+            && !commits.snapshots_are_in_force()
+        {
+            return Ok(Written::Nothing);
+        }
+        if let Some((next, chain)) = self.switching.take() {
+            self.chain = chain;
             return Ok(Written::InForce(next));
         }
         let Some(writing) = &mut self.writing else { return Ok(Written::Nothing) };
@@ -136,6 +189,9 @@ impl Snapshots {
                 return Ok(Written::Nothing);
             }
             self.last = writing.writer.bytes();
+            if writing.writer.is_whole() {
+                self.whole = self.last;
+            }
             return Ok(Written::Some);
         }
         let covered = commits.as_ref().map(|commits| commits.covered()).transpose()?;
@@ -145,14 +201,16 @@ impl Snapshots {
         let Some(Writing { writer, next, .. }) = self.writing.take_if(may_switch) else {
             return Ok(Written::Nothing);
         };
+        let chain = writer.chain();
         match commits {
             None => {
                 self.replaced = writer.switch().map_err(failed)?;
+                self.chain = chain;
                 Ok(Written::InForce(next))
             }
             Some(commits) => {
                 commits.ask_snapshot(writer);
-                self.switching = Some(next);
+                self.switching = Some((next, chain));
                 Ok(Written::Some)
             }
         }
@@ -163,6 +221,80 @@ impl Snapshots {
 mod tests {
     use super::*;
     use crate::state::{SnapshotPlace, State, StateDirectory};
+
+    /// Has a snapshot of so many bytes that a whole one has, and so many that one of changes has;
+    /// says whether it is whole.
+    fn take(
+        (snapshots, directory): (&mut Snapshots, &StateDirectory),
+        next: u64,
+        (held, changed): (usize, usize),
+    ) -> bool {
+        let next = EntrySequence(next);
+        let place = SnapshotPlace { shard: ShardIndex(0), next, epoch: 0 };
+        let writer = directory.begin_snapshot(place, snapshots.earlier()).unwrap();
+        let (is_whole, taken) = (writer.is_whole(), OutputCounts::default());
+        let mut piece = WordsWriter::default();
+        piece.room(if is_whole { held / 8 } else { changed / 8 });
+        snapshots.begin(writer, piece, (next, taken, held as u64));
+        let mut fake = Done;
+        while !matches!(snapshots.step(&mut fake, taken, None).unwrap(), Written::InForce(_)) {}
+        is_whole
+    }
+
+    /// What has been written with what it begins with.
+    struct Done;
+
+    impl Frozen for Done {
+        fn is_frozen(&self) -> bool {
+            true
+        }
+
+        fn copied_bytes(&self) -> usize {
+            0
+        }
+
+        fn save_some(&mut self, _: &mut WordsWriter, _: usize) -> bool {
+            true
+        }
+    }
+
+    /// What is written in snapshots, and how many of them are whole, while so much is logged.
+    fn written(log: u64, every: u64, held: usize, changed: usize) -> (u64, u64, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::in_directory(folder.path());
+        let directory = StateDirectory::open(state, Vec::new()).unwrap();
+        let mut snapshots = Snapshots::new(ShardIndex(0), (every, 0, 0));
+        let (mut bytes, mut whole, mut all) = (0, 0, 0);
+        for next in 1..=log / 1_000 {
+            snapshots.note_logged(1_000);
+            if snapshots.is_due() {
+                let of = (&mut snapshots, &directory);
+                whole += u64::from(take(of, next, (held, changed)));
+                all += 1;
+                bytes += snapshots.last;
+                assert!(snapshots.chain.files() <= SNAPSHOT_FILES_MAX);
+                let most = (held * 2 + changed) as u64 + 20_000;
+                assert!(snapshots.chain.bytes() <= most, "{} bytes", snapshots.chain.bytes());
+            }
+        }
+        (bytes, whole, all)
+    }
+
+    #[test]
+    fn what_is_written_in_snapshots_is_no_more_than_the_log_whatever_changes() {
+        let (log, held) = (20_000_000, 500_000);
+        for every in [1_000, 100_000, 1_000_000] {
+            for changed in [0, 2_000, 100_000, 500_000] {
+                let (bytes, whole, all) = written(log, every, held, changed);
+                // The first one comes before anything is known.
+                assert!(bytes <= log + held as u64, "{bytes} bytes: {every}, {changed}");
+                assert!(whole < all, "{whole} of {all} are whole");
+            }
+        }
+        let (few, ..) = written(log, 100_000, held, 2_000);
+        let (most, ..) = written(log, 100_000, held, held);
+        assert!(few * 3 < most, "{few} bytes where little changes, {most} where all does");
+    }
 
     /// What says that so many bytes were copied, and takes what it is asked to write.
     struct Fake {
@@ -188,11 +320,11 @@ mod tests {
     fn begun(folder: &std::path::Path) -> Snapshots {
         let directory = StateDirectory::open(State::in_directory(folder), Vec::new()).unwrap();
         let place = SnapshotPlace { shard: ShardIndex(0), next: EntrySequence(1), epoch: 0 };
-        let writer = directory.begin_snapshot(place).unwrap();
+        let writer = directory.begin_snapshot(place, SnapshotChain::default()).unwrap();
         let mut snapshots = Snapshots::new(ShardIndex(0), (1, 1, 0));
         assert!(snapshots.is_due());
         let taken = OutputCounts::default();
-        snapshots.begin(writer, WordsWriter::default(), (EntrySequence(1), taken));
+        snapshots.begin(writer, WordsWriter::default(), (EntrySequence(1), taken, 0));
         snapshots.note_logged(1);
         assert!(!snapshots.is_due(), "one at a time");
         snapshots

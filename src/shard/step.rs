@@ -310,8 +310,8 @@ where
     fn snapshot(&mut self) -> Result<bool, ShardError> {
         let Self { parts, journal: Some(journal), .. } = self else { return Ok(false) };
         if journal.is_snapshot_due() {
-            let taken = parts.sink.taken();
-            journal.begin_snapshot(taken, |out| parts.freeze(out))?;
+            let so_far = (parts.sink.taken(), parts.store.snapshot_bytes());
+            journal.begin_snapshot(so_far, |out, changes| parts.freeze(out, changes))?;
             return Ok(true);
         }
         let written = journal.step_snapshot(&mut parts.store, parts.sink.confirmed())?;
@@ -518,11 +518,15 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> Frozen for WindowStore<K, A, Ro
 }
 
 impl<S: Schema, A: Aggregate<S::Row>, R: ResultSink<S, A>> ShardParts<S, A, R> {
-    /// Begins to write down all that the shard holds and has counted.
-    fn freeze(&mut self, out: &mut WordsWriter) {
+    /// Begins to write down all that the shard holds and has counted, or what of it has changed
+    /// since it did so before.
+    fn freeze(&mut self, out: &mut WordsWriter, only_changes: bool) {
         self.counts().save(out);
         self.merge.save(out);
-        self.store.freeze(out);
+        match only_changes {
+            true => self.store.freeze_changes(out),
+            false => self.store.freeze(out),
+        }
     }
 
     /// What it has counted.

@@ -1,11 +1,12 @@
 //! Opening a state directory: the lock, the manifest, and files that are replaced whole.
 
+use super::chain::{self, PartName, SnapshotChain};
 use super::error::StateError;
 use super::history::{Base, Extent, KeptName, first_kept};
 use super::manifest::{self, Manifest};
 use super::progress::OutputProgress;
 use super::settings::{Delivery, Durability, Keep, State};
-use super::snapshot::{self, Snapshot, SnapshotPlace, SnapshotWriter};
+use super::snapshot::{self, OtherName, Snapshot, SnapshotPlace, SnapshotWriter};
 use super::switch::{self, Switch};
 use crate::fault;
 use crate::limits::{SEGMENT_BYTES_FIRST, SEGMENT_BYTES_MAX};
@@ -227,12 +228,16 @@ impl StateDirectory {
     }
 
     /// What an earlier run has written here without syncing it is on the disk once this has
-    /// returned: a shard's snapshot, how far the output is, and the names of all files.
+    /// returned: a shard's snapshot with its parts, how far the output is, and the names of all
+    /// files.
     ///
     /// # Errors
     /// When the system says no.
     pub fn make_durable(&self, shard: ShardIndex) -> Result<(), StateError> {
-        for path in [snapshot::path_of(&self.folder, shard), self.folder.join("output")] {
+        let parts = chain::parts_in(&self.folder, shard)?;
+        let parts = parts.into_iter().map(|part| self.folder.join(part.file_name()));
+        let others = [snapshot::path_of(&self.folder, shard), self.folder.join("output")];
+        for path in parts.chain(others) {
             match File::open(&path).and_then(|file| file.sync_all()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(StateError::io(path.display().to_string(), "sync")(error));
@@ -266,14 +271,54 @@ impl StateDirectory {
         Switch::begin(&self.folder, self.identity)
     }
 
-    /// Begins to write a snapshot.
+    /// Begins to write a snapshot: one that refers to those of `earlier`, the last one in force and
+    /// those that it refers to, or a whole one where there are none. It is a whole one also where
+    /// history is kept, whose bases go one by one, and where files can not have two names.
     ///
     /// # Errors
     /// When the system says no.
-    pub fn begin_snapshot(&self, place: SnapshotPlace) -> Result<SnapshotWriter, StateError> {
-        let kept = KeptName { shard: place.shard, next: place.next };
-        let kept = (self.keep != Keep::Nothing).then(|| self.folder.join(kept.file_name()));
-        SnapshotWriter::begin(&self.folder, self.identity, (place, kept))
+    pub fn begin_snapshot(
+        &self,
+        place: SnapshotPlace,
+        earlier: SnapshotChain,
+    ) -> Result<SnapshotWriter, StateError> {
+        let SnapshotPlace { shard, next, .. } = place;
+        let is_part = |newest: &chain::Part| {
+            let name = PartName { shard, next: newest.next };
+            self.folder.join(name.file_name()).exists()
+        };
+        let may_refer = self.keep == Keep::Nothing && earlier.parts.first().is_some_and(is_part);
+        let name = match self.keep {
+            Keep::Nothing => OtherName::Part,
+            _ => OtherName::Kept(self.folder.join(KeptName { shard, next }.file_name())),
+        };
+        let earlier = if may_refer { earlier } else { SnapshotChain::default() };
+        SnapshotWriter::begin(&self.folder, self.identity, (place, name), earlier)
+    }
+
+    /// The files of a shard's snapshot, by name: its parts, and last the one in force.
+    ///
+    /// # Errors
+    /// When the directory can not be listed.
+    pub fn snapshot_files(&self, shard: ShardIndex) -> Result<Vec<String>, StateError> {
+        let in_force = snapshot::path_of(&self.folder, shard);
+        let in_force = in_force.file_name().unwrap_or_default().display().to_string();
+        let parts = chain::parts_in(&self.folder, shard)?;
+        Ok(parts.into_iter().map(PartName::file_name).chain([in_force]).collect())
+    }
+
+    /// Removes the parts that a run has left over that ended before it could: all but those of the
+    /// shard's `snapshot`, if there is one.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub fn forget_leftovers(
+        &self,
+        shard: ShardIndex,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(), StateError> {
+        let needed = snapshot.map_or(&[][..], |snapshot| &snapshot.parts);
+        chain::forget_parts(&self.folder, shard, needed).map(drop)
     }
 
     /// The snapshots of a shard that are kept, oldest first: each by the first entry that it does

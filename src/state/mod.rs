@@ -8,12 +8,14 @@
 //!  DIR/manifest         the pipeline, in words; checked when the directory is opened
 //!  DIR/s000-….log       the log of shard 0, segment by segment
 //!  DIR/s000.snapshot    what shard 0 held at one place of its log; the log before is not needed
+//!  DIR/s000-….part      earlier snapshots that it refers to for what has not changed since
 //!  DIR/s000-….snapshot  what it held at earlier places, where history is kept
 //!  DIR/output           how much of the output is part of it for good
 //!  DIR/damaged-1/…      what `tidewheel log repair` has put aside; nobody reads it
 //! ```
 //! The folder of a result log has a lock, a manifest and logs of the same kind.
 
+mod chain;
 mod directory;
 mod error;
 mod history;
@@ -23,9 +25,10 @@ mod settings;
 mod snapshot;
 mod switch;
 
+pub use chain::{Replaced, SnapshotChain};
 pub use directory::StateDirectory;
 pub use error::{RescaleRefusal, StateError};
 pub use progress::OutputProgress;
 pub use settings::{Delivery, Durability, Keep, State};
-pub use snapshot::{Replaced, Snapshot, SnapshotPlace, SnapshotWriter};
+pub use snapshot::{Snapshot, SnapshotPlace, SnapshotWriter};
 pub use switch::Switch;

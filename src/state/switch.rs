@@ -7,11 +7,12 @@
 //! ```
 //! Whoever opens the directory brings a switch to its end that had become ready.
 
+use super::chain::{PartName, SnapshotChain};
 use super::directory::{read, sync_folder};
 use super::error::StateError;
 use super::manifest::Manifest;
 use super::progress::OutputProgress;
-use super::snapshot::{SnapshotPlace, SnapshotWriter};
+use super::snapshot::{OtherName, SnapshotPlace, SnapshotWriter};
 use crate::fault;
 use crate::log::{LogIdentity, SegmentName};
 use std::fs::{self, File};
@@ -43,12 +44,19 @@ impl Switch {
         self.directory.join(NEW)
     }
 
-    /// Writes a snapshot.
+    /// Writes a snapshot, so many of whose words, of the first, are no chunks.
     ///
     /// # Errors
     /// When the system says no. The directory is as it was then.
-    pub fn snapshot(&self, place: SnapshotPlace, words: &[u64]) -> Result<(), StateError> {
-        let mut writer = SnapshotWriter::begin(&self.folder(), self.identity, (place, None))?;
+    pub fn snapshot(
+        &self,
+        place: SnapshotPlace,
+        (words, outline): (&[u64], usize),
+    ) -> Result<(), StateError> {
+        let (folder, name) = (self.folder(), OtherName::Part);
+        let whole = SnapshotChain::default();
+        let mut writer = SnapshotWriter::begin(&folder, self.identity, (place, name), whole)?;
+        writer.set_outline(outline);
         writer.append(words)?;
         writer.finish()?;
         writer.switch_durably()
@@ -120,6 +128,7 @@ pub(super) fn finish(directory: &Path) -> Result<(), StateError> {
 /// Whether a file is of the logs and snapshots.
 fn is_replaced(name: &str) -> bool {
     name.parse::<SegmentName>().is_ok()
+        || PartName::parse(name).is_some()
         || name.starts_with('s') && name.strip_suffix(".new").unwrap_or(name).ends_with(".snapshot")
 }
 
@@ -165,15 +174,16 @@ mod tests {
         let directory = open(folder, "1").unwrap();
         let output = OutputProgress { bytes: 7, results: vec![3], late: vec![1], late_bytes: 2 };
         directory.set_output_progress(&output).unwrap();
-        for name in ["s000-0000000000000000.log", "s000.snapshot", "s000-0000000000000009.snapshot"]
-        {
-            fs::write(folder.join(name), "old").unwrap();
+        let old = ["0000000000000000.log", "0000000000000009.snapshot", "0000000000000007.part"];
+        for name in old {
+            fs::write(folder.join(format!("s000-{name}")), "old").unwrap();
         }
+        fs::write(folder.join("s000.snapshot"), "old").unwrap();
         let switch = directory.begin_switch().unwrap();
         for shard in 0..2 {
             let place =
                 SnapshotPlace { shard: ShardIndex(shard), next: EntrySequence(5), epoch: 1 };
-            switch.snapshot(place, &[1, 2, 3]).unwrap();
+            switch.snapshot(place, (&[1, 2, 3], 1)).unwrap();
         }
         switch
     }
@@ -188,7 +198,11 @@ mod tests {
         assert_eq!((output.bytes, output.results, output.late), (7, vec![3, 0], vec![1, 0]));
         let mut names = names_in(folder).unwrap();
         names.sort();
-        assert_eq!(names, ["lock", "manifest", "output", "s000.snapshot", "s001.snapshot"]);
+        let parts = ["s000-0000000000000005.part", "s001-0000000000000005.part"];
+        let snapshots = ["s000.snapshot", "s001.snapshot"];
+        let mut expected = [&["lock", "manifest", "output"][..], &parts, &snapshots].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
     }
 
     #[test]
@@ -210,7 +224,7 @@ mod tests {
 
     #[test]
     fn one_that_was_ready_comes_to_its_end_from_wherever_it_was() {
-        for moved in 0..5 {
+        for moved in 0..7 {
             let folder = tempfile::tempdir().unwrap();
             let folder = folder.path();
             let switch = prepared(folder);

@@ -10,24 +10,27 @@ use crate::record::{NotSaved, WordsReader, WordsWriter};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkOf {
     /// The pane of this number.
-    Pane(u32),
+    Pane(u64),
     /// The keys alive in sliding windows.
     Slots,
     /// The entries of a slice that is retained, by its number.
-    Retained(u32),
+    Retained(u64),
     /// What is saved of its front.
-    Saved(u32),
+    Saved(u64),
 }
 
 /// Which piece a chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
     pub(super) of: ChunkOf,
-    /// Its first row.
+    /// Its first row, or the slot where that would be.
     pub(super) first: usize,
     /// Its rows.
     pub(super) count: usize,
 }
+
+/// Where in its word the kind stands, above the number.
+const KIND_SHIFT: u32 = 56;
 
 impl Chunk {
     pub(super) fn save(self, out: &mut WordsWriter) {
@@ -37,15 +40,15 @@ impl Chunk {
             ChunkOf::Retained(number) => (2, number),
             ChunkOf::Saved(number) => (3, number),
         };
-        out.word(kind << 32 | u64::from(number));
+        out.word(kind << KIND_SHIFT | number);
         out.word(self.first as u64);
         out.word(self.count as u64);
     }
 
     pub(super) fn read(from: &mut WordsReader<'_>) -> Result<Self, NotSaved> {
         let of = from.word()?;
-        let number = of as u32;
-        let of = match of >> 32 {
+        let number = of & ((1 << KIND_SHIFT) - 1);
+        let of = match of >> KIND_SHIFT {
             0 => ChunkOf::Pane(number),
             1 => ChunkOf::Slots,
             2 => ChunkOf::Retained(number),

@@ -40,9 +40,4 @@ impl Copies {
     pub(super) fn bytes(&self) -> usize {
         self.blocks.iter().map(WordsWriter::len).sum::<usize>() * 8
     }
-
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
 }

@@ -27,6 +27,7 @@ mod sliding;
 mod spec;
 mod store;
 mod table;
+mod unsaved;
 
 pub use combiner::{Combiner, Drained, SlicePartial};
 pub use spec::{

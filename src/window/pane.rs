@@ -5,6 +5,7 @@ mod saved;
 use super::copies::Copies;
 use super::slices::Content;
 use super::table::Index;
+use super::unsaved::{Changes, Unsaved};
 use crate::record::KeyKind;
 use bytemuck::Pod;
 use saved::Frozen;
@@ -24,10 +25,18 @@ pub(super) struct Pane<K: KeyKind, P> {
     index: Index,
     pub(super) entries: Vec<Entry<P, K::Stored>>,
     heap: K::Heap,
-    /// Entries before this one may be part of a snapshot that lacks them still. Zero where none is.
-    unsaved_until: usize,
+    /// What a snapshot lacks still of the entries.
+    unsaved: Unsaved,
+    changes: Changes,
     frozen: Frozen,
 }
+
+/// What is to be done for snapshots when an entry changes: nothing,
+pub(super) const UNWATCHED: u8 = 0;
+/// it is noted that its chunk has,
+pub(super) const NOTED: u8 = 1;
+/// or it goes to a snapshot that is on its way first, too.
+pub(super) const FROZEN: u8 = 2;
 
 /// Bytes of a pane from which on its memory is asked for ahead of use.
 const PREFETCH_BYTES: usize = 16 << 10;
@@ -38,7 +47,8 @@ impl<K: KeyKind, P> Default for Pane<K, P> {
             index: Index::new(),
             entries: Vec::new(),
             heap: K::Heap::default(),
-            unsaved_until: 0,
+            unsaved: Unsaved::default(),
+            changes: Changes::default(),
             frozen: Frozen::default(),
         }
     }
@@ -51,7 +61,8 @@ impl<K: KeyKind, P> Content for Pane<K, P> {
         self.entries.clear();
         self.entries.shrink_to((used * 8).max(16));
         K::clear(&mut self.heap);
-        (self.unsaved_until, self.frozen) = (0, Frozen::default());
+        (self.unsaved, self.frozen) = (Unsaved::default(), Frozen::default());
+        self.changes.begin(0, 1);
     }
 
     fn bytes(&self) -> usize {
@@ -86,10 +97,10 @@ impl<K: KeyKind, P: Copy> Pane<K, P> {
 }
 
 impl<K: KeyKind, P: Pod> Pane<K, P> {
-    /// The partial of a key, `identity` when the key is new; says whether it was. Where a snapshot
-    /// is on its way (`FROZEN`), what it lacks of the entry goes to `copies` first.
+    /// The partial of a key, `identity` when the key is new; says whether it was. What a snapshot
+    /// that is on its way lacks of the entry goes to `copies` first.
     #[inline(always)]
-    pub(super) fn entry<const FROZEN: bool>(
+    pub(super) fn entry<const WATCH: u8>(
         &mut self,
         (hash, key): (u64, K::Ref<'_>),
         identity: P,
@@ -98,10 +109,14 @@ impl<K: KeyKind, P: Pod> Pane<K, P> {
         let (entries, heap) = (&self.entries, &self.heap);
         let found = self.index.find(hash, |slot| K::matches(heap, &entries[slot].key, key));
         if let Some(slot) = found {
-            if FROZEN && slot < self.unsaved_until {
+            if WATCH == FROZEN && self.unsaved.may_lack(slot) {
                 self.save_before_change(slot, copies);
             }
-            return (&mut self.entries[slot].partial, false);
+            let partial = &mut self.entries[slot].partial;
+            if WATCH >= NOTED {
+                self.changes.note(slot / Self::CHUNK);
+            }
+            return (partial, false);
         }
         let slot = self.entries.len();
         self.index.insert(hash, slot);

@@ -16,14 +16,18 @@
 
 mod saved;
 
+use super::copies::Copies;
 use super::pane::Pane;
 use super::spec::SliceIndex;
 use super::table::Index;
+use super::unsaved::Unsaved;
 use crate::aggregate::Aggregate;
 use crate::record::{KeyKind, TableHasher};
+use bytemuck::Pod;
+use saved::FrozenSlice;
 use std::collections::VecDeque;
 
-pub(super) use saved::{SlidingCursor, SlidingRestorer};
+pub(super) use saved::SlidingRestorer;
 
 /// One key alive in the window.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,14 @@ struct Slot<P, K> {
     place: u32,
 }
 
+/// The slots of keys, alive or free.
+struct Slots<K: KeyKind, P> {
+    rows: Vec<Slot<P, K::Stored>>,
+    heap: K::Heap,
+    /// What a snapshot lacks still of the rows.
+    unsaved: Unsaved,
+}
+
 /// A slice that is still part of some window: its entries, key by key.
 #[derive(Debug)]
 struct Retained<P> {
@@ -44,15 +56,15 @@ struct Retained<P> {
     slots: Vec<u32>,
     partials: Vec<P>,
     saved: Vec<P>,
+    frozen: FrozenSlice<P>,
 }
 
 /// The slices of the windows that are open, combined.
 pub(super) struct Sliding<K: KeyKind, P> {
     index: Index,
-    slots: Vec<Slot<P, K::Stored>>,
+    slots: Slots<K, P>,
     free: Vec<u32>,
     live: Vec<u32>,
-    heap: K::Heap,
     /// Bytes of the heap when it was last without garbage.
     heap_clean: usize,
     retained: VecDeque<Retained<P>>,
@@ -62,25 +74,35 @@ pub(super) struct Sliding<K: KeyKind, P> {
     stale: bool,
     spare: Vec<Retained<P>>,
     entries: usize,
+    /// The oldest slice that a snapshot may lack some of.
+    turn: Option<SliceIndex>,
+    /// Slices that have left, and stay for a snapshot that lacks some of them.
+    left: VecDeque<Retained<P>>,
 }
 
 const SPARE_MAX: usize = 16;
-const HEAP_GARBAGE_MIN: usize = 64 << 10;
+/// Less garbage is left where it is; tests have little, and want some of it collected.
+const HEAP_GARBAGE_MIN: usize = if cfg!(test) { 64 } else { 64 << 10 };
 
-impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
+impl<K: KeyKind, P: Pod + Send> Sliding<K, P> {
     pub(super) fn new() -> Self {
         Self {
             index: Index::new(),
-            slots: Vec::new(),
+            slots: Slots {
+                rows: Vec::new(),
+                heap: K::Heap::default(),
+                unsaved: Unsaved::default(),
+            },
             free: Vec::new(),
             live: Vec::new(),
-            heap: K::Heap::default(),
             heap_clean: 0,
             retained: VecDeque::new(),
             front: 0,
             stale: false,
             spare: Vec::new(),
             entries: 0,
+            turn: None,
+            left: VecDeque::new(),
         }
     }
 
@@ -96,7 +118,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
 
     /// Bytes of keys of no fixed width.
     pub(super) fn key_bytes(&self) -> usize {
-        K::heap_bytes(&self.heap)
+        K::heap_bytes(&self.slots.heap)
     }
 
     /// The oldest slice that is retained.
@@ -124,7 +146,8 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
     pub(super) fn each_of(&self, slice: SliceIndex, mut on_entry: impl FnMut(K::Ref<'_>, &P)) {
         for retained in self.retained.iter().filter(|retained| retained.slice == slice) {
             for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
-                on_entry(K::load(&self.heap, &self.slots[*slot as usize].key), partial);
+                let Slots { rows, heap, .. } = &self.slots;
+                on_entry(K::load(heap, &rows[*slot as usize].key), partial);
             }
         }
     }
@@ -134,16 +157,17 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         &mut self,
         slice: SliceIndex,
         pane: &Pane<K, P>,
-        hasher: &TableHasher,
-        aggregate: &A,
+        (hasher, aggregate): (&TableHasher, &A),
+        copies: &mut Copies,
     ) {
         let mut retained = self.spare.pop().unwrap_or_else(|| Retained::new(slice));
         retained.slice = slice;
         for entry in &pane.entries {
             let key = pane.key(entry);
-            let slot = self.slot(K::table_hash(hasher, key), key, aggregate);
-            self.slots[slot as usize].references += 1;
-            aggregate.combine(&mut self.slots[slot as usize].back, &entry.partial);
+            let slot = self.slot((K::table_hash(hasher, key), key), aggregate, copies);
+            let row = &mut self.slots.rows[slot as usize];
+            row.references += 1;
+            aggregate.combine(&mut row.back, &entry.partial);
             retained.slots.push(slot);
             retained.partials.push(entry.partial);
         }
@@ -158,6 +182,7 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         (hash, key): (u64, K::Ref<'_>),
         partial: P,
         aggregate: &A,
+        copies: &mut Copies,
     ) {
         let at = self.retained.partition_point(|retained| retained.slice < slice);
         let mut in_front = at < self.front;
@@ -169,40 +194,45 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         } else {
             in_front = at < self.front;
         }
-        let slot = self.slot(hash, key, aggregate);
-        self.slots[slot as usize].references += 1;
+        let slot = self.slot((hash, key), aggregate, copies);
+        let row = &mut self.slots.rows[slot as usize];
+        row.references += 1;
         if in_front {
             self.stale = true;
         } else {
-            aggregate.combine(&mut self.slots[slot as usize].back, &partial);
+            aggregate.combine(&mut row.back, &partial);
         }
         self.retained[at].slots.push(slot);
         self.retained[at].partials.push(partial);
         self.entries += 1;
     }
 
+    /// The slot of a key, which may change then.
     fn slot<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
         &mut self,
-        hash: u64,
-        key: K::Ref<'_>,
+        (hash, key): (u64, K::Ref<'_>),
         aggregate: &A,
+        copies: &mut Copies,
     ) -> u32 {
-        let (slots, heap) = (&self.slots, &self.heap);
-        if let Some(slot) = self.index.find(hash, |slot| K::matches(heap, &slots[slot].key, key)) {
+        let Slots { rows, heap, .. } = &self.slots;
+        let found = self.index.find(hash, |slot| K::matches(heap, &rows[slot].key, key));
+        if let Some(slot) = found {
+            self.slots.before_change(slot as u32, copies);
             return slot as u32;
         }
         let fresh = Slot {
             front: aggregate.identity(),
             back: aggregate.identity(),
-            key: K::store(&mut self.heap, key),
+            key: K::store(&mut self.slots.heap, key),
             references: 0,
             place: self.live.len() as u32,
         };
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(fresh);
-            self.slots.len() as u32 - 1
+            self.slots.rows.push(fresh);
+            self.slots.rows.len() as u32 - 1
         });
-        self.slots[slot as usize] = fresh;
+        self.slots.before_change(slot, copies);
+        self.slots.rows[slot as usize] = fresh;
         self.live.push(slot);
         self.index.insert(hash, slot as usize);
         slot
@@ -212,101 +242,120 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
     pub(super) fn evict_before<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
         &mut self,
         first: SliceIndex,
-        hasher: &TableHasher,
-        aggregate: &A,
+        (hasher, aggregate): (&TableHasher, &A),
+        copies: &mut Copies,
     ) {
         while self.oldest().is_some_and(|oldest| oldest < first) {
-            self.settle(aggregate);
+            self.settle(aggregate, copies);
             if !aggregate.is_invertible() && self.front == 0 {
-                self.flip(aggregate);
+                self.flip(aggregate, copies);
             }
             let Some(mut retained) = self.retained.pop_front() else {
                 return;
             };
+            self.slots.before_changes(&retained.slots, copies);
             if aggregate.is_invertible() {
                 for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
-                    aggregate.subtract(&mut self.slots[*slot as usize].back, partial);
+                    aggregate.subtract(&mut self.slots.rows[*slot as usize].back, partial);
                 }
             } else {
                 self.front -= 1;
                 for (slot, saved) in retained.slots.iter().zip(&retained.saved).rev() {
-                    self.slots[*slot as usize].front = *saved;
+                    self.slots.rows[*slot as usize].front = *saved;
                 }
             }
             self.entries -= retained.slots.len();
             for slot in &retained.slots {
-                self.release(*slot, hasher);
+                self.release(*slot, hasher, copies);
             }
-            if self.spare.len() < SPARE_MAX {
+            if retained.is_unsaved() {
+                self.left.push_back(retained);
+            } else if self.spare.len() < SPARE_MAX {
                 retained.clear();
                 self.spare.push(retained);
             }
         }
-        self.collect_garbage();
+        self.collect_garbage(copies);
     }
 
-    /// Takes one reference from a slot; the last one frees it.
-    fn release(&mut self, slot: u32, hasher: &TableHasher) {
-        let entry = &mut self.slots[slot as usize];
+    /// Takes one reference from a slot that is changed already; the last one frees it.
+    fn release(&mut self, slot: u32, hasher: &TableHasher, copies: &mut Copies) {
+        let entry = &mut self.slots.rows[slot as usize];
         entry.references -= 1;
         if entry.references != 0 {
             return;
         }
         let place = entry.place as usize;
-        let hash = K::table_hash(hasher, K::load(&self.heap, &self.slots[slot as usize].key));
+        let hash = K::table_hash(hasher, self.slots.key(slot));
         self.index.remove(hash, slot as usize);
         self.live.swap_remove(place);
         if let Some(moved) = self.live.get(place) {
-            self.slots[*moved as usize].place = place as u32;
+            self.slots.before_change(*moved, copies);
+            self.slots.rows[*moved as usize].place = place as u32;
         }
         self.free.push(slot);
     }
 
     /// Rewrites the keys' heap when most of it belongs to keys that are gone.
-    fn collect_garbage(&mut self) {
-        let bytes = K::heap_bytes(&self.heap);
+    fn collect_garbage(&mut self, copies: &mut Copies) {
+        let bytes = self.key_bytes();
         if bytes < HEAP_GARBAGE_MIN || bytes < self.heap_clean * 2 {
             return;
         }
+        self.slots.save_rest(copies);
         let mut heap = K::Heap::default();
         for slot in &self.live {
-            let slot = &mut self.slots[*slot as usize];
-            slot.key = K::store(&mut heap, K::load(&self.heap, &slot.key));
+            let key = K::store(&mut heap, self.slots.key(*slot));
+            self.slots.rows[*slot as usize].key = key;
         }
-        self.heap = heap;
-        self.heap_clean = K::heap_bytes(&self.heap);
+        self.slots.heap = heap;
+        self.heap_clean = self.key_bytes();
     }
 
     /// Makes the back the front.
-    fn flip<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+    fn flip<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        aggregate: &A,
+        copies: &mut Copies,
+    ) {
         self.front = self.retained.len();
         for retained in &self.retained {
+            self.slots.before_changes(&retained.slots, copies);
             for slot in &retained.slots {
-                self.slots[*slot as usize].back = aggregate.identity();
+                self.slots.rows[*slot as usize].back = aggregate.identity();
             }
         }
-        self.save_front(aggregate);
+        self.save_front(aggregate, copies);
     }
 
     /// Brings the front up to date after late records.
-    pub(super) fn settle<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+    pub(super) fn settle<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        aggregate: &A,
+        copies: &mut Copies,
+    ) {
         if self.stale {
-            self.save_front(aggregate);
+            self.save_front(aggregate, copies);
         }
     }
 
     /// Computes the front's partials, saving what they are once a slice has left.
-    fn save_front<Row: ?Sized, A: Aggregate<Row, Partial = P>>(&mut self, aggregate: &A) {
+    fn save_front<Row: ?Sized, A: Aggregate<Row, Partial = P>>(
+        &mut self,
+        aggregate: &A,
+        copies: &mut Copies,
+    ) {
         self.stale = false;
         for retained in self.retained.range(..self.front) {
+            self.slots.before_changes(&retained.slots, copies);
             for slot in &retained.slots {
-                self.slots[*slot as usize].front = aggregate.identity();
+                self.slots.rows[*slot as usize].front = aggregate.identity();
             }
         }
         for retained in self.retained.range_mut(..self.front).rev() {
-            retained.saved.clear();
+            retained.begin_saved();
             for (slot, partial) in retained.slots.iter().zip(&retained.partials) {
-                let front = &mut self.slots[*slot as usize].front;
+                let front = &mut self.slots.rows[*slot as usize].front;
                 retained.saved.push(*front);
                 aggregate.combine(front, partial);
             }
@@ -320,24 +369,47 @@ impl<K: KeyKind, P: Copy + Send> Sliding<K, P> {
         place: usize,
         aggregate: &A,
     ) -> (K::Ref<'_>, P) {
-        let slot = &self.slots[self.live[place] as usize];
+        let slot = &self.slots.rows[self.live[place] as usize];
         let mut partial = slot.back;
         if !aggregate.is_invertible() {
             aggregate.combine(&mut partial, &slot.front);
         }
-        (K::load(&self.heap, &slot.key), partial)
+        (K::load(&self.slots.heap, &slot.key), partial)
+    }
+}
+
+impl<K: KeyKind, P: Pod> Slots<K, P> {
+    /// What a snapshot lacks of a slot goes to `copies`.
+    #[inline(always)]
+    fn before_change(&mut self, slot: u32, copies: &mut Copies) {
+        if self.unsaved.may_lack(slot as usize) {
+            self.save_before_change(slot as usize, copies);
+        }
+    }
+
+    /// The same for many.
+    fn before_changes(&mut self, slots: &[u32], copies: &mut Copies) {
+        if self.unsaved.is_any() {
+            slots.iter().for_each(|slot| self.before_change(*slot, copies));
+        }
+    }
+
+    fn key(&self, slot: u32) -> K::Ref<'_> {
+        K::load(&self.heap, &self.rows[slot as usize].key)
     }
 }
 
 impl<P> Retained<P> {
     fn new(slice: SliceIndex) -> Self {
-        Self { slice, slots: Vec::new(), partials: Vec::new(), saved: Vec::new() }
+        let (slots, partials, saved) = (Vec::new(), Vec::new(), Vec::new());
+        Self { slice, slots, partials, saved, frozen: FrozenSlice::default() }
     }
 
     fn clear(&mut self) {
         self.slots.clear();
         self.partials.clear();
         self.saved.clear();
+        self.frozen = FrozenSlice::default();
     }
 }
 

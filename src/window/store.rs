@@ -7,7 +7,7 @@ pub use rerouted::NotTogether;
 
 use super::combiner::SlicePartial;
 use super::key_watch::KeyWatch;
-use super::pane::Pane;
+use super::pane::{FROZEN, NOTED, Pane, UNWATCHED};
 use super::slices::{NO_PANE, Slices, TooManySlices};
 use super::sliding::Sliding;
 use super::spec::{SliceIndex, Thresholds, Window, WindowIndex, WindowSpec};
@@ -244,6 +244,8 @@ pub struct WindowStore<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> {
     windows_fired: u64,
     /// A snapshot that is on its way out, if there is one.
     freeze: Freeze,
+    /// By which snapshots know panes and slices: the last one that was given.
+    snapshot_numbers: u64,
     row: PhantomData<fn(&Row)>,
 }
 
@@ -278,6 +280,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             phase: Phase::Quiet,
             windows_fired: 0,
             freeze: Freeze::default(),
+            snapshot_numbers: 0,
             row: PhantomData,
         }
     }
@@ -302,13 +305,19 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let judged = Judged { schema, frame, thresholds, watermark };
         let mut added = Added::default();
         let stride = schema.stride_words();
-        // Rows pay nothing for snapshots while there is none.
-        let is_frozen = self.is_frozen();
+        // Rows pay nothing for snapshots before there is one.
+        let watch = match self.is_frozen() {
+            true => FROZEN,
+            false if self.snapshot_numbers > 0 => NOTED,
+            false => UNWATCHED,
+        };
         for (block, words) in frame.rows().chunks(stride * BLOCK_ROWS).enumerate() {
             let first = block * BLOCK_ROWS;
-            match is_frozen {
-                false => self.add_block::<S, false>(&judged, first, words, &mut added, late)?,
-                true => self.add_frozen(&judged, first, words, &mut added, late)?,
+            let added = &mut added;
+            match watch {
+                UNWATCHED => self.add_block::<S, UNWATCHED>(&judged, first, words, added, late)?,
+                NOTED => self.add_block::<S, NOTED>(&judged, first, words, added, late)?,
+                _ => self.add_frozen(&judged, first, words, added, late)?,
             }
         }
         self.check_keys()?;
@@ -353,11 +362,11 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         added: &mut Added,
         late: &mut impl FnMut(LateRow<'_, Row>),
     ) -> Result<(), StoreError> {
-        self.add_block::<S, true>(judged, first, words, added, late)
+        self.add_block::<S, FROZEN>(judged, first, words, added, late)
     }
 
     #[inline(always)]
-    fn add_block<S: Schema<Row = Row, Key = K>, const FROZEN: bool>(
+    fn add_block<S: Schema<Row = Row, Key = K>, const WATCH: u8>(
         &mut self,
         judged: &Judged<'_, S>,
         first: usize,
@@ -401,7 +410,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             let key = schema.key(row, heap);
             let pane = self.slices.pane_mut(pane);
             let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
-            let (partial, new) = pane.entry::<FROZEN>((hash, key), identity, copies);
+            let (partial, new) = pane.entry::<WATCH>((hash, key), identity, copies);
             self.aggregate.fold(partial, moment, row);
             self.entries += usize::from(new);
             added.counted += 1;
@@ -445,7 +454,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 let identity = self.aggregate.identity();
                 let pane = self.slices.pane_mut(pane);
                 let copies = &mut self.freeze.copies;
-                let (partial, new) = pane.entry::<true>((hash, row.key), identity, copies);
+                let (partial, new) = pane.entry::<FROZEN>((hash, row.key), identity, copies);
                 self.aggregate.combine(partial, row.partial);
                 self.entries += usize::from(new);
                 added.counted += row.records;
@@ -481,14 +490,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         let slice = self.spec.slice_of(time.as_nanos());
         if thresholds.closed <= self.fired {
             let partial = self.aggregate.lift(moment, row);
-            self.save_sliding();
-            self.sliding.add_late(slice, (hash, key), partial, &self.aggregate);
+            let (aggregate, copies) = (&self.aggregate, &mut self.freeze.copies);
+            self.sliding.add_late(slice, (hash, key), partial, aggregate, copies);
             self.entries_left += 1;
             return Ok(());
         }
         let pane = self.held.entry((thresholds.closed, slice)).or_default();
         let (identity, copies) = (self.aggregate.identity(), &mut self.freeze.copies);
-        let (partial, new) = pane.entry::<true>((hash, key), identity, copies);
+        let (partial, new) = pane.entry::<FROZEN>((hash, key), identity, copies);
         self.aggregate.fold(partial, moment, row);
         self.entries += usize::from(new);
         Ok(())
@@ -624,16 +633,21 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         if self.spec.is_tumbling() {
             return;
         }
-        self.save_sliding();
-        self.sliding.evict_before(self.spec.first_slice(window), &self.hasher, &self.aggregate);
+        self.evict_before(self.spec.first_slice(window));
         let end = self.spec.slice_after(window);
         while let Some(slice) = self.slices.first().filter(|slice| *slice < end) {
             let Some(pane) = self.slices.close(slice) else { break };
             let closed = self.slices.pane(pane);
-            self.sliding.push(slice, closed, &self.hasher, &self.aggregate);
+            let how = (&self.hasher, &self.aggregate);
+            self.sliding.push(slice, closed, how, &mut self.freeze.copies);
             self.recycle(pane);
         }
-        self.sliding.settle(&self.aggregate);
+        self.sliding.settle(&self.aggregate, &mut self.freeze.copies);
+    }
+
+    fn evict_before(&mut self, first: SliceIndex) {
+        let how = (&self.hasher, &self.aggregate);
+        self.sliding.evict_before(first, how, &mut self.freeze.copies);
     }
 
     /// A pane has left its slice. It stays as it is while a snapshot lacks some of it.
@@ -713,9 +727,7 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
                 self.recycle(pane);
             }
         } else {
-            let first = self.spec.first_slice(window.next());
-            self.save_sliding();
-            self.sliding.evict_before(first, &self.hasher, &self.aggregate);
+            self.evict_before(self.spec.first_slice(window.next()));
         }
     }
 
@@ -725,14 +737,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             && held.key().0 <= after
         {
             let ((_, slice), mut pane) = held.remove_entry();
-            pane.save_rest(&mut self.freeze.copies);
-            self.save_sliding();
-            self.forget(pane.entries.len());
+            let copies = &mut self.freeze.copies;
+            pane.save_rest(copies);
             for entry in &pane.entries {
                 let key = pane.key(entry);
-                let hash = K::table_hash(&self.hasher, key);
-                self.sliding.add_late(slice, (hash, key), entry.partial, &self.aggregate);
+                let key = (K::table_hash(&self.hasher, key), key);
+                self.sliding.add_late(slice, key, entry.partial, &self.aggregate, copies);
             }
+            self.forget(pane.entries.len());
         }
     }
 

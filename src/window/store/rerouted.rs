@@ -8,6 +8,7 @@ use super::{Pane, WindowStore};
 use crate::aggregate::Aggregate;
 use crate::record::KeyKind;
 use crate::window::copies::Copies;
+use crate::window::pane::UNWATCHED;
 use crate::window::spec::SliceIndex;
 use std::collections::BTreeSet;
 
@@ -108,7 +109,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             });
         }
         for (store, pane) in made.iter_mut().zip(&panes).filter(|(_, it)| !it.entries.is_empty()) {
-            store.sliding.push(slice, pane, &store.hasher, &store.aggregate);
+            let with = (&store.hasher, &store.aggregate);
+            store.sliding.push(slice, pane, with, &mut Copies::default());
         }
     }
 }
@@ -120,7 +122,7 @@ fn take<K: KeyKind, A: Aggregate<Row>, Row: ?Sized>(
     partial: &A::Partial,
     aggregate: &A,
 ) {
-    let (into, is_new) = pane.entry::<false>(key, *partial, &mut Copies::default());
+    let (into, is_new) = pane.entry::<UNWATCHED>(key, *partial, &mut Copies::default());
     if !is_new {
         aggregate.combine(into, partial);
     }

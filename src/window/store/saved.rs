@@ -4,10 +4,13 @@
 //!  | what is small, and an outline: panes, how many entries each | chunk | chunk | chunk ...
 //!  `- freeze                                                      `- save_some, again and again
 //! ```
-//! Chunks come in any order, each saying what it is a piece of; those of sliding windows among
-//! them keep their order. They hold what the store was when it was frozen: what is about to change
-//! is copied before, chunk by chunk of a pane, and what is left of combined slices at once. A pane
-//! that leaves its slice meanwhile stays for the snapshot, and the store takes another one.
+//! Chunks come in any order, each saying what it is a piece of, up to the end of the words. They
+//! hold what the store was when it was frozen: a chunk that is about to change is copied before. A
+//! pane that leaves its slice meanwhile stays for the snapshot, and the store takes another one.
+//!
+//! Where a store is written down again, the chunks that changed since are enough: those before
+//! follow, the newest first, and of each chunk the first one that comes counts. Panes and slices
+//! keep the numbers by which chunks name them.
 
 use super::{Pane, Reason, Sliding, WindowStore};
 use crate::aggregate::Aggregate;
@@ -15,8 +18,9 @@ use crate::record::{KeyKind, NotSaved, WordsReader, WordsWriter};
 use crate::window::chunk::{Chunk, ChunkOf};
 use crate::window::copies::Copies;
 use crate::window::pane::PaneRestorer;
-use crate::window::sliding::{SlidingCursor, SlidingRestorer};
+use crate::window::sliding::SlidingRestorer;
 use crate::window::spec::{SliceIndex, WindowIndex};
+use std::collections::HashMap;
 
 /// A pane that was frozen, by where it was then.
 #[derive(Clone, Copy, Debug)]
@@ -34,14 +38,8 @@ pub(super) struct Freeze {
     pub(super) copies: Copies,
     /// The panes that are not saved yet, the next one last.
     turns: Vec<Turn>,
-    /// Whether combined slices are, and how far.
-    sliding: Option<SlidingCursor>,
-}
-
-impl Freeze {
-    fn is_over(&self) -> bool {
-        self.turns.is_empty() && self.sliding.is_none() && self.copies.is_empty()
-    }
+    /// Whether anything may be lacking.
+    is_on: bool,
 }
 
 impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
@@ -52,6 +50,29 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
     /// # Panics
     /// When results are still waiting to be let out, or the store is frozen already.
     pub fn freeze(&mut self, out: &mut WordsWriter) {
+        self.snapshot_numbers = 0;
+        self.freeze_some(out, false);
+    }
+
+    /// The same, but that chunks are left out that did not change since the store was last frozen.
+    /// To bring it back, all chunks are wanted that were written since it was frozen whole, behind
+    /// these, the newest first.
+    ///
+    /// # Panics
+    /// As [`WindowStore::freeze`] does.
+    pub fn freeze_changes(&mut self, out: &mut WordsWriter) {
+        self.freeze_some(out, true);
+    }
+
+    /// About how many bytes a snapshot of all that the store holds takes.
+    pub fn snapshot_bytes(&self) -> u64 {
+        let panes = self.slices.iter().chain(self.held.values());
+        let keys: usize = panes.map(Pane::key_bytes).sum();
+        let entries = self.entries * Pane::<K, A::Partial>::stride() * 8;
+        (entries + keys + self.sliding.snapshot_bytes()) as u64
+    }
+
+    fn freeze_some(&mut self, out: &mut WordsWriter, only_changes: bool) {
         assert!(!self.is_firing(), "a store is frozen between firings");
         assert!(!self.is_frozen(), "a store is in one snapshot at a time");
         out.wide(self.fired.0);
@@ -59,36 +80,34 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         out.word(self.ending.map_or(0, |reason| reason.to_raw() + 1));
         out.word(self.windows_fired);
         out.word(self.entries_left);
-        let (mut turns, mut numbers) = (Vec::new(), 0_u32..);
-        out.word(self.slices.len() as u64);
-        for (slice, at) in self.slices.by_time() {
+        let (mut turns, numbers) = (Vec::new(), &mut self.snapshot_numbers);
+        let by_time: Vec<_> = self.slices.by_time().collect();
+        out.word(by_time.len() as u64);
+        for (slice, at) in by_time {
+            let pane = self.slices.pane_mut(at);
+            pane.freeze(numbers, only_changes);
             out.word(slice.0.cast_unsigned());
-            out.word(self.slices.pane(at).entries.len() as u64);
+            pane.save_outline(out);
             turns.push(Turn::Slice(at));
-        }
-        for (turn, number) in turns.iter().zip(&mut numbers) {
-            if let Turn::Slice(at) = turn {
-                self.slices.pane_mut(*at).freeze(number);
-            }
         }
         // The earliest slices close first.
         turns.reverse();
         out.word(self.held.len() as u64);
-        for ((place, pane), number) in self.held.iter_mut().zip(numbers) {
+        for (place, pane) in &mut self.held {
+            pane.freeze(numbers, only_changes);
             out.wide(place.0.0);
             out.word(place.1.0.cast_unsigned());
-            out.word(pane.entries.len() as u64);
-            pane.freeze(number);
+            pane.save_outline(out);
             turns.push(Turn::Held(*place));
         }
-        self.sliding.save_outline(out);
+        self.sliding.freeze(out, numbers, only_changes);
         self.freeze.turns = turns;
-        self.freeze.sliding = Some(SlidingCursor::START);
+        self.freeze.is_on = true;
     }
 
     /// Whether some of a snapshot is not written yet.
     pub fn is_frozen(&self) -> bool {
-        !self.freeze.is_over()
+        self.freeze.is_on
     }
 
     /// Bytes of what was copied before it changed and is not written yet.
@@ -115,11 +134,8 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
 
     /// Writes the chunk whose turn it is; says whether there was one.
     fn save_chunk(&mut self, out: &mut WordsWriter) -> bool {
-        if let Some(cursor) = &mut self.freeze.sliding {
-            if self.sliding.save_chunk(cursor, out) {
-                return true;
-            }
-            self.freeze.sliding = None;
+        if self.sliding.save_chunk(out) {
+            return true;
         }
         while let Some(turn) = self.freeze.turns.last() {
             let pane = match turn {
@@ -141,22 +157,6 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         false
     }
 
-    /// Combined slices are about to change: what is left of them is copied.
-    #[inline]
-    pub(super) fn save_sliding(&mut self) {
-        if self.freeze.sliding.is_some() {
-            self.save_sliding_rest();
-        }
-    }
-
-    #[cold]
-    fn save_sliding_rest(&mut self) {
-        let Freeze { copies, sliding, .. } = &mut self.freeze;
-        if let Some(mut cursor) = sliding.take() {
-            while self.sliding.save_chunk(&mut cursor, copies.out()) {}
-        }
-    }
-
     /// Nothing more comes of the snapshot that is on its way.
     pub(super) fn thaw(&mut self) {
         self.freeze = Freeze::default();
@@ -172,18 +172,22 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         self.ending = from.word()?.checked_sub(1).map(Reason::from_raw);
         self.windows_fired = from.word()?;
         self.entries_left = from.word()?;
-        let (mut places, mut entries) = (Vec::new(), Vec::new());
-        for _ in 0..from.count(2)? {
+        let (mut places, mut outlines) = (Vec::new(), Vec::new());
+        let outline = |from: &mut WordsReader<'_>| {
+            let number = from.word()?;
+            Ok::<_, NotSaved>((number, from.count(Pane::<K, A::Partial>::stride())?))
+        };
+        for _ in 0..from.count(3)? {
             places.push((None, SliceIndex(from.word()?.cast_signed())));
-            entries.push(from.count(Pane::<K, A::Partial>::stride())?);
+            outlines.push(outline(from)?);
         }
-        for _ in 0..from.count(4)? {
+        for _ in 0..from.count(5)? {
             let after = Some(WindowIndex(from.wide()?));
             places.push((after, SliceIndex(from.word()?.cast_signed())));
-            entries.push(from.count(Pane::<K, A::Partial>::stride())?);
+            outlines.push(outline(from)?);
         }
         let sliding = SlidingRestorer::new(from)?;
-        let (panes, sliding) = self.restore_chunks(from, &entries, sliding)?;
+        let (panes, sliding) = self.restore_chunks(from, &outlines, sliding)?;
         for ((after, slice), pane) in places.into_iter().zip(panes) {
             self.entries += pane.entries.len();
             match after {
@@ -200,29 +204,32 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
         Ok(())
     }
 
-    /// Reads chunks until there is all that an outline said: panes of so many `entries`, and
+    /// Reads all chunks, of what outlines said: panes, each by its number and its entries, and
     /// combined slices.
     #[allow(clippy::type_complexity)] // it is but a pair
     fn restore_chunks(
         &self,
         from: &mut WordsReader<'_>,
-        entries: &[usize],
+        outlines: &[(u64, usize)],
         mut sliding: SlidingRestorer<K, A::Partial>,
     ) -> Result<(Vec<Pane<K, A::Partial>>, Sliding<K, A::Partial>), NotSaved> {
-        let in_panes = entries.iter().copied().try_fold(0, usize::checked_add).ok_or(NotSaved)?;
+        let mut entries = outlines.iter().map(|(_, entries)| *entries);
+        let in_panes = entries.try_fold(0, usize::checked_add).ok_or(NotSaved)?;
         // Checked before memory is taken for them.
         from.holds(in_panes, Pane::<K, A::Partial>::stride())?;
-        let mut left = in_panes.checked_add(sliding.rows()?).ok_or(NotSaved)?;
-        let mut panes: Vec<_> = entries.iter().map(|entries| PaneRestorer::new(*entries)).collect();
-        while left > 0 {
+        let mut panes: Vec<_> =
+            outlines.iter().map(|(_, entries)| PaneRestorer::new(*entries)).collect();
+        let numbers: HashMap<u64, usize> =
+            outlines.iter().zip(0..).map(|((number, _), at)| (*number, at)).collect();
+        while from.end().is_err() {
             let chunk = Chunk::read(from)?;
-            left = left.checked_sub(chunk.count).filter(|_| chunk.count > 0).ok_or(NotSaved)?;
-            match chunk.of {
-                ChunkOf::Pane(number) => {
-                    let pane = panes.get_mut(number as usize).ok_or(NotSaved)?;
-                    pane.take((chunk.first, chunk.count), from, &self.hasher)?;
-                }
-                _ => sliding.take(chunk, from, (&self.hasher, &self.aggregate))?,
+            let ChunkOf::Pane(number) = chunk.of else {
+                sliding.take(chunk, from, &self.hasher)?;
+                continue;
+            };
+            match numbers.get(&number) {
+                Some(at) => panes[*at].take((chunk.first, chunk.count), from, &self.hasher)?,
+                None => PaneRestorer::<K, A::Partial>::pass(chunk.count, from)?,
             }
         }
         let panes: Result<_, _> = panes.into_iter().map(PaneRestorer::finish).collect();

@@ -65,6 +65,9 @@ struct Taken {
     results: usize,
     late: u64,
     words: WordsWriter,
+    /// Whether it has all chunks, and how many words come before them.
+    is_whole: bool,
+    outline: usize,
 }
 
 /// Whether it is tried to write so much, or to begin with a snapshot where there is none.
@@ -149,8 +152,13 @@ impl<'c, S: Schema<Row = Row> + Copy> Player<'c, S> {
             _ => {
                 let Outcome { results, late } = &self.outcome;
                 let (results, late, mut words) = (results.len(), *late, WordsWriter::default());
-                self.store.freeze(&mut words);
-                self.taken.push(Taken { op: next, results, late, words });
+                let is_whole = self.taken.is_empty() || self.turn % 7 == 0;
+                match is_whole {
+                    true => self.store.freeze(&mut words),
+                    false => self.store.freeze_changes(&mut words),
+                }
+                let (op, outline) = (next, words.len());
+                self.taken.push(Taken { op, results, late, words, is_whole, outline });
             }
         }
     }
@@ -164,11 +172,23 @@ impl<'c, S: Schema<Row = Row> + Copy> Player<'c, S> {
         assert!(!all || self.store.copied_bytes() == 0);
     }
 
+    /// What the nth snapshot and those that it goes back to hold.
+    fn chain(&self, nth: usize) -> Vec<u64> {
+        let mut words = self.taken[nth].words.written().to_vec();
+        let mut at = nth;
+        while !self.taken[at].is_whole {
+            at -= 1;
+            words.extend(&self.taken[at].words.written()[self.taken[at].outline..]);
+        }
+        words
+    }
+
     /// Plays from each snapshot on what was done since.
     fn check(&self, ops: &[Op]) -> Result<(), TestCaseError> {
-        for Taken { op, results, late, words } in &self.taken {
+        for (nth, Taken { op, results, late, .. }) in self.taken.iter().enumerate() {
+            let words = self.chain(nth);
             let mut restored = Self::new(self.schema, self.case, &[0]);
-            let mut from = WordsReader::new(words.written());
+            let mut from = WordsReader::new(&words);
             prop_assert_eq!(restored.store.restore(&mut from), Ok(()));
             prop_assert_eq!(from.end(), Ok(()));
             restored.play(&ops[*op..], *op);
@@ -176,8 +196,8 @@ impl<'c, S: Schema<Row = Row> + Copy> Player<'c, S> {
             prop_assert_eq!(restored.outcome.late, self.outcome.late - late);
             prop_assert_eq!(restored.store.stats().live_keys, self.store.stats().live_keys);
             prop_assert_eq!(restored.store.windows_fired(), self.store.windows_fired());
-            for cut in [0, words.len() / 2, words.len() - 1] {
-                let mut cut = WordsReader::new(&words.written()[..cut]);
+            for cut in [0, self.taken[nth].outline / 2, words.len() - 1] {
+                let mut cut = WordsReader::new(&words[..cut]);
                 let mut other = Self::new(self.schema, self.case, &[0]);
                 prop_assert!(other.store.restore(&mut cut).is_err());
             }
@@ -255,4 +275,102 @@ fn nothing_more_comes_of_a_snapshot_whose_store_is_abandoned() {
         assert_eq!(store.abandon(), 90);
         assert!(!store.is_frozen() && store.copied_bytes() == 0);
     }
+}
+
+#[test]
+fn a_close_of_sliding_windows_copies_no_more_than_it_changes() {
+    let (size, slide) = (Span::from_nanos(80), Span::from_nanos(10));
+    let spec = WindowSpec::sliding(size, slide).unwrap();
+    let probe = Probe { invertible: true };
+    let mut store = Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default());
+    let add = |store: &mut Store, rows: &[Row]| {
+        for rows in rows.chunks(100) {
+            let words = frame(rows, Watermark::START, SourceSequence::default());
+            let frame = Frame::parse(&words, None).unwrap();
+            let schema = Typed::<Row>::new();
+            store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
+        }
+    };
+    let close = |store: &mut Store, until: i64| {
+        store.advance(Watermark::at(EventTime::from_nanos(until)));
+        let mut results = Vec::new();
+        let fired = store.fire(&mut |fired| {
+            results.push((fired.window, fired.key, *fired.partial));
+            Flow::Taken
+        });
+        assert_eq!(fired, Firing::Done);
+        results
+    };
+    // Each slice has keys of its own, and after 80 ns all of them are combined.
+    let row = |nth: u64| Row { time: nth as i64 / 250 * 10, value: 1, key: nth };
+    add(&mut store, &(0..2_000).map(row).collect::<Vec<_>>());
+    close(&mut store, 80);
+    let mut words = WordsWriter::default();
+    store.freeze(&mut words);
+    let late = [Row { time: 85, value: 1, key: 5_000 }];
+    add(&mut store, &late);
+    let results = close(&mut store, 90);
+    assert_eq!(results.len(), 1_751);
+    // A slot has two partials and an entry one, each with a word or two beside them.
+    let of_all = 2_000 * (3 * size_of::<Partial>() + 24);
+    assert!(store.copied_bytes() < of_all / 4, "{} of {of_all}", store.copied_bytes());
+    while !store.save_some(&mut words, 1_000) {}
+    let mut restored = Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default());
+    restored.restore(&mut WordsReader::new(words.written())).unwrap();
+    add(&mut restored, &late);
+    assert_eq!(close(&mut restored, 90), results);
+}
+
+#[test]
+fn a_snapshot_of_changes_holds_what_changed() {
+    let add = |store: &mut Store, rows: &[Row]| {
+        for rows in rows.chunks(100) {
+            let words = frame(rows, Watermark::START, SourceSequence::default());
+            let frame = Frame::parse(&words, None).unwrap();
+            let schema = Typed::<Row>::new();
+            store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
+        }
+    };
+    let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
+    let empty = || {
+        let probe = Probe { invertible: true };
+        Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default())
+    };
+    let mut store = empty();
+    let row = |key| Row { time: 1, value: 1, key };
+    add(&mut store, &(0..1_000).map(row).collect::<Vec<_>>());
+    let (mut whole, mut changes) = (WordsWriter::default(), WordsWriter::default());
+    store.freeze(&mut whole);
+    assert!(!store.save_some(&mut whole, 1));
+    // While a snapshot is on its way, what changes is noted for the next one, too.
+    add(&mut store, &[row(500)]);
+    assert!(store.save_some(&mut whole, usize::MAX));
+    add(&mut store, &[row(7), row(1_000)]);
+    store.freeze_changes(&mut changes);
+    let outline = changes.len();
+    assert!(store.save_some(&mut changes, usize::MAX));
+    let chunks = changes.written()[outline..].len() * 8;
+    assert!((200..5_000).contains(&chunks), "{chunks} bytes of {}", store.snapshot_bytes());
+    assert!(store.snapshot_bytes() as usize <= whole.len() * 8 + 100);
+    let mut again = WordsWriter::default();
+    store.freeze_changes(&mut again);
+    let outline_again = again.len();
+    assert!(store.save_some(&mut again, usize::MAX));
+    assert_eq!(again.len(), outline_again, "nothing has changed since");
+    let mut words = again.written().to_vec();
+    words.extend(&changes.written()[outline..]);
+    words.extend(&whole.written()[outline..]);
+    let mut restored = empty();
+    restored.restore(&mut WordsReader::new(&words)).unwrap();
+    let results = |store: &mut Store| {
+        store.advance(Watermark::END);
+        let mut results = Vec::new();
+        let fired = store.fire(&mut |fired| {
+            results.push((fired.key, *fired.partial));
+            Flow::Taken
+        });
+        assert_eq!((fired, results.len()), (Firing::Done, 1_001));
+        results
+    };
+    assert_eq!(results(&mut restored), results(&mut store));
 }
