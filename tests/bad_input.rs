@@ -627,7 +627,10 @@ fn values_of_flags_that_do_not_exist() {
             &["'f46' is no type; there are i64, f64 and str; did you mean 'f64'"],
         ),
         (["--type", "f64"], &["write it like delay=f64"]),
-        (["--format", "cvs"], &["'cvs'", "there are table, csv and jsonl; did you mean 'csv'?"]),
+        (
+            ["--format", "cvs"],
+            &["'cvs'", "there are table, csv, jsonl and log; did you mean 'csv'?"],
+        ),
         (["--runtime", "tokio"], &["there are auto, glommio and threads"]),
         (["--idle-policy", "busy"], &["'busy' is no idle policy; there are spin and backoff"]),
         (["--out-of-order", "5parsecs"], &["'parsecs' in '5parsecs' is no unit of time"]),

@@ -126,6 +126,8 @@ fn what_can_be_no_result_log_is_refused_with_the_mend() {
     assert!(code == Some(2) && told.contains("was not asked for late records"), "{told}");
     // A log that is gone is missed.
     fs::rename(folder.join("results"), folder.join("aside")).unwrap();
+    let (code, _, told) = tidewheel(&folder, &["verify", "state"]);
+    assert!(code == Some(4) && told.contains("results: is gone"), "{told}");
     let output = scratch.command(&kept).output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", errors(&output));
     assert!(errors(&output).contains("holds 0 results"), "{}", errors(&output));

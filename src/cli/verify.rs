@@ -109,6 +109,12 @@ fn written(history: &History) -> Result<(OutputProgress, Option<Digest>), Failur
         let progress = StateDirectory::look_at(&history.folder)?.output_progress()?;
         return Ok((progress.unwrap_or_else(|| OutputProgress::none(history.shards.into())), None));
     }
+    if !history.output.exists() {
+        return Err(Failure::Corrupted(format!(
+            "{}: is gone; tidewheel replay brings out once more what of it is kept",
+            history.output.display()
+        )));
+    }
     let mut progress = OutputProgress::none(history.shards.into());
     let mut lines = Digest::default();
     for shard in history.shards(None)? {

@@ -321,6 +321,9 @@ impl<S: Schema, A: Aggregate<S::Row>> Results<S, A> {
     }
 
     /// Hands over everything until the end, waiting as needed.
+    ///
+    /// # Panics
+    /// As [`Results::poll`] does.
     pub fn for_each(
         &mut self,
         mut on_output: impl FnMut(Output<'_, <S::Key as KeyKind>::Ref<'_>, A::Output, S::Row>),
