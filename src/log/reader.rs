@@ -77,13 +77,19 @@ pub struct LogReader<B: Backing> {
     headless: Option<SegmentName>,
     /// The first entry that is needed, if that is known.
     needed: Option<EntrySequence>,
-    /// Entries before this one have been checked already.
+    /// What another reader has found, if the checksums that it has computed are believed.
+    believed: Option<Believed>,
+    /// Entries of the open segment before this one need not be checked.
     checked_before: EntrySequence,
     /// Where the last segment ended, whether its run synced, and what was found there.
     left: Option<(LogPosition, bool, Refusal)>,
     end: LogEnd,
     ended: bool,
 }
+
+/// The segments that a reader went through, each with its first entry, and the entry behind the
+/// last.
+struct Believed(Vec<(SegmentName, EntrySequence)>, EntrySequence);
 
 struct OpenSegment<S> {
     segment: S,
@@ -135,6 +141,7 @@ impl<B: Backing> LogReader<B> {
             due: None,
             headless: None,
             needed: None,
+            believed: None,
             checked_before: EntrySequence::default(),
             left: None,
             end: LogEnd {
@@ -191,10 +198,11 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
-    /// Entries before `next` were read, and so checked, by another reader since the log was last
-    /// written: their checksums are not computed once more.
-    pub fn believe_before(&mut self, next: EntrySequence) {
-        self.checked_before = next;
+    /// Another reader has found that the log ends like this since it was last written: the
+    /// checksums of the entries that it has read are not computed once more. Those of what lies
+    /// behind a segment's last entry are, since that reader did not take it for an entry.
+    pub fn believe(&mut self, end: &LogEnd) {
+        self.believed = Some(Believed(end.segments.clone(), end.next));
     }
 
     /// The header of a segment, if it has one.
@@ -298,6 +306,10 @@ impl<B: Backing> LogReader<B> {
         self.end.next = due;
         self.end.epoch = Some(header.epoch);
         self.end.segments.push((name, due));
+        if let Some(Believed(segments, next)) = &self.believed {
+            let behind = segments.iter().find(|(other, _)| *other > name);
+            self.checked_before = behind.map_or(*next, |(_, first)| *first);
+        }
         self.open = Some(OpenSegment {
             segment,
             header,
