@@ -1,7 +1,7 @@
 //! Assembly: lanes, intakes, shards and sinks are made and joined.
 
 use super::core::{Core, CoreDuty};
-use super::durable::{Durable, Resumption};
+use super::durable::{Durable, Resumption, at_once};
 use super::sinks::{OpenSink, SinkPlan};
 use super::stream::{Pipeline, Stream};
 use super::{Engine, OpenError};
@@ -295,9 +295,9 @@ where
     R: ResultSink<P::Out, A>,
 {
     let out = stream.stage.out(&stream.schema);
+    let is_kept = !journals.is_empty();
     let mut journals = journals.into_iter();
-    let mut cores = Vec::new();
-    for ((index, ends), sink) in made {
+    let made = made.map(|((index, ends), sink)| {
         let parts = ShardParts {
             index,
             schema: out.clone(),
@@ -308,10 +308,17 @@ where
             meter: board.shard(index.index()),
             latency: board.latency_writer(index.index()),
         };
-        let shard = Shard::new(parts, journals.next())?;
-        cores.push(Core::new(shard, board.shard(index.index()), clock, stop.clone()));
+        (parts, journals.next())
+    });
+    let core = |(parts, journal): (ShardParts<_, _, _>, _)| {
+        let meter = Arc::clone(&parts.meter);
+        Ok(Core::new(Shard::new(parts, journal)?, meter, clock, stop.clone()))
+    };
+    match is_kept {
+        // Each takes a while to bring back.
+        true => at_once(made.collect(), core),
+        false => made.map(core).collect(),
     }
-    Ok(cores)
 }
 
 /// Gives every source an intake on its core, joined to the lanes that start there.

@@ -4,6 +4,7 @@
 //! kept, and nothing is changed then.
 
 use super::OpenError;
+use crate::cpu::Topology;
 use crate::fault;
 use crate::log::{
     Backing, EntrySequence, Guarantee, LogEnd, LogError, LogFiles, LogReader, Segment, SegmentName,
@@ -12,7 +13,8 @@ use crate::log::{
 use crate::record::{NotSaved, ShardIndex, WordsReader};
 use crate::shard::{Heard, IntakePlace, Journal, JournalParts};
 use crate::state::{Durability, Snapshot, State, StateDirectory, StateError};
-use std::sync::Arc;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What an engine with state begins with.
 pub(super) struct Durable {
@@ -47,15 +49,12 @@ impl Durable {
             Durability::Disk { .. } => Guarantee::Disk,
         };
         let files = Arc::new(LogFiles::new(directory.folder(), guarantee));
-        let (mut logs, mut all) = (Vec::new(), Vec::new());
-        for shard in indices(shards) {
-            let snapshot = directory.snapshot(shard)?;
-            let part = (shard, guarantee, snapshot);
-            let parts = look_through(&directory, &files, part, (shards, sources))?;
-            settle(&directory, &files, &parts)?;
-            all.push(parts.heard.clone());
-            logs.push(parts);
-        }
+        let logs = at_once(indices(shards).collect(), |shard| {
+            let part = (shard, guarantee, directory.snapshot(shard)?);
+            look_through(&directory, &files, part, (shards, sources))
+        })?;
+        logs.iter().try_for_each(|parts| settle(&directory, &files, parts))?;
+        let all: Vec<_> = logs.iter().map(|parts| parts.heard.clone()).collect();
         let run = logs.iter().map(|parts| parts.start.epoch).max().unwrap_or(0);
         let resumed =
             |(source, pushed): (usize, &bool)| resumption(&all, source, pushed.then_some(run));
@@ -90,6 +89,31 @@ impl Durable {
         let journals = wanted.map(journal).collect::<Result<_, _>>()?;
         Ok(Self { directory, journals, sources: Vec::new() })
     }
+}
+
+/// Does something for each of many, as many at a time as there are CPUs. The first error in their
+/// order is told.
+pub(super) fn at_once<T: Send, U: Send, E: Send>(
+    all: Vec<T>,
+    each: impl Fn(T) -> Result<U, E> + Sync,
+) -> Result<Vec<U>, E> {
+    let helpers = all.len().min(Topology::detect().cpu_count());
+    let queue = Mutex::new(all.into_iter().enumerate());
+    let work = || {
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        std::iter::from_fn(next).map(|(at, it)| (at, each(it))).collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        // Where no thread can be had, there is one less.
+        let start = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helpers: Vec<_> = (1..helpers).filter_map(start).collect();
+        let mut done = work();
+        for helper in helpers {
+            done.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done.sort_unstable_by_key(|(at, _)| *at);
+        done.into_iter().map(|(_, did)| did).collect()
+    })
 }
 
 fn indices(shards: usize) -> impl Iterator<Item = ShardIndex> {
@@ -211,4 +235,19 @@ fn resumption(shards: &[Vec<Heard>], source: usize, pushed: Option<u64>) -> Resu
         None => place,
     };
     Resumption { place, ended }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_at_once_comes_in_its_order_and_the_first_error_is_told() {
+        for count in [0, 1, 2, 100] {
+            let done = at_once((0..count).collect(), |at| Ok::<u64, u64>(at * 2));
+            assert_eq!(done, Ok((0..count).map(|at| at * 2).collect()));
+        }
+        let odd = |at: u64| if at % 2 == 1 { Err(at) } else { Ok(at) };
+        assert_eq!(at_once((0..50).collect(), odd), Err(1));
+    }
 }

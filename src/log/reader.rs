@@ -77,11 +77,19 @@ pub struct LogReader<B: Backing> {
     headless: Option<SegmentName>,
     /// The first entry that is needed, if that is known.
     needed: Option<EntrySequence>,
+    /// What another reader has found, if the checksums that it has computed are believed.
+    believed: Option<Believed>,
+    /// Entries of the open segment before this one need not be checked.
+    checked_before: EntrySequence,
     /// Where the last segment ended, whether its run synced, and what was found there.
     left: Option<(LogPosition, bool, Refusal)>,
     end: LogEnd,
     ended: bool,
 }
+
+/// The segments that a reader went through, each with its first entry, and the entry behind the
+/// last.
+struct Believed(Vec<(SegmentName, EntrySequence)>, EntrySequence);
 
 struct OpenSegment<S> {
     segment: S,
@@ -133,6 +141,8 @@ impl<B: Backing> LogReader<B> {
             due: None,
             headless: None,
             needed: None,
+            believed: None,
+            checked_before: EntrySequence::default(),
             left: None,
             end: LogEnd {
                 next,
@@ -188,6 +198,13 @@ impl<B: Backing> LogReader<B> {
         Ok(())
     }
 
+    /// Another reader has found that the log ends like this since it was last written: the
+    /// checksums of the entries that it has read are not computed once more. Those of what lies
+    /// behind a segment's last entry are, since that reader did not take it for an entry.
+    pub fn believe(&mut self, end: &LogEnd) {
+        self.believed = Some(Believed(end.segments.clone(), end.next));
+    }
+
     /// The header of a segment, if it has one.
     fn header_of(&self, name: SegmentName) -> Result<Option<SegmentHeader>, LogError> {
         let path = || self.backing.path_of(name);
@@ -213,8 +230,9 @@ impl<B: Backing> LogReader<B> {
                 self.open_next()?;
                 continue;
             };
+            let is_checked = self.due.is_some_and(|due| due < self.checked_before);
             match open
-                .look()
+                .look(is_checked)
                 .map_err(LogError::io(self.backing.path_of(open.header.name()), "read an entry"))?
             {
                 Ok(words) => break words,
@@ -288,6 +306,10 @@ impl<B: Backing> LogReader<B> {
         self.end.next = due;
         self.end.epoch = Some(header.epoch);
         self.end.segments.push((name, due));
+        if let Some(Believed(segments, next)) = &self.believed {
+            let behind = segments.iter().find(|(other, _)| *other > name);
+            self.checked_before = behind.map_or(*next, |(_, first)| *first);
+        }
         self.open = Some(OpenSegment {
             segment,
             header,
@@ -449,7 +471,7 @@ impl<B: Backing> LogReader<B> {
 
 impl<S: Segment> OpenSegment<S> {
     /// The words of the entry that comes next, or why there is none.
-    fn look(&mut self) -> std::io::Result<Result<Range<usize>, Refusal>> {
+    fn look(&mut self, is_checked: bool) -> std::io::Result<Result<Range<usize>, Refusal>> {
         let left = (self.segment.bytes() - self.offset) / 8;
         let at = match self.in_words(FRAME_BYTES_MAX as u64 / 8) {
             Some(at) => at,
@@ -461,8 +483,8 @@ impl<S: Segment> OpenSegment<S> {
                 0
             }
         };
-        let seed = self.header.seed_at(self.offset);
-        let words = Frame::parse(&self.words[at..], Some(seed)).map(|frame| frame.words().len());
+        let seed = (!is_checked).then(|| self.header.seed_at(self.offset));
+        let words = Frame::parse(&self.words[at..], seed).map(|frame| frame.words().len());
         Ok(words.map(|length| at..at + length).map_err(Refusal::from))
     }
 

@@ -272,6 +272,53 @@ fn a_run_that_left_a_segment_without_a_header_keeps_nobody_from_a_snapshot() {
 }
 
 #[test]
+fn what_was_checked_is_not_checked_once_more_and_what_lies_behind_is() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let all = frames(60);
+    drop(write(&backing, &all));
+    let behind = |count: usize| 64 + all[..count].iter().map(Vec::len).sum::<usize>() * 8;
+    let (_, mut end) = read(&backing).unwrap();
+    let name = SegmentName { shard: SHARD, number: 0 };
+    let believing = |end: &LogEnd| {
+        let mut reader = LogReader::open(Arc::clone(&backing), SHARD, Some(IDENTITY))?;
+        reader.believe(end);
+        while reader.read()?.is_some() {}
+        Ok::<_, LogError>(reader.sequence().0)
+    };
+    end.next = EntrySequence(30);
+    files.tamper(name, |bytes| bytes[behind(30) - 1] ^= 1);
+    assert_eq!(believing(&end).unwrap(), 60);
+    files.tamper(name, |bytes| bytes[behind(31) - 1] ^= 1);
+    assert!(matches!(believing(&end), Err(LogError::Damaged { .. })));
+}
+
+#[test]
+fn a_torn_entry_behind_which_another_run_went_on_is_no_entry_for_one_who_believes_either() {
+    let files = CrashingFiles::new();
+    let backing = Arc::new(files.clone());
+    let all = frames(60);
+    drop(write(&backing, &all[..40]));
+    // The last entry has its header, and not all of what it holds.
+    let torn = 64 + all[..40].iter().map(|frame| frame.len() * 8).sum::<usize>() - 1;
+    files.tamper(SegmentName { shard: SHARD, number: 0 }, |bytes| bytes[torn] ^= 1);
+    let (found, end) = read(&backing).unwrap();
+    assert_eq!(found.len(), 39);
+    let mut writer = resume(&backing, &end, Guarantee::Process);
+    for frame in &all[39..] {
+        writer.append(Frame::trusted(frame)).unwrap();
+    }
+    let (_, end) = read(&backing).unwrap();
+    let mut reader = LogReader::open(Arc::clone(&backing), SHARD, Some(IDENTITY)).unwrap();
+    reader.believe(&end);
+    let mut count = 0;
+    while reader.read().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!((count, end.next), (60, EntrySequence(60)));
+}
+
+#[test]
 fn every_flipped_bit_is_noticed() {
     let files = CrashingFiles::new();
     let all = frames(60);

@@ -146,6 +146,8 @@ impl Journal {
         let shard = parts.start.segment.shard;
         let identity = Some(parts.start.identity);
         let mut replay = LogReader::open(Arc::clone(&parts.files), shard, identity)?;
+        // All of it has been looked through.
+        replay.believe(&parts.end);
         let mut last = 0;
         if let Some(snapshot) = &parts.snapshot {
             replay.pass_before(snapshot.next)?;
