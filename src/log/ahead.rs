@@ -115,7 +115,8 @@ pub(super) fn remove<B: Backing>(backing: &B, name: SegmentName) -> Result<(), L
 pub(super) struct Helper<B: Backing> {
     backing: Arc<B>,
     ask: Box<dyn FnMut(SegmentRequest<B>) + Send>,
-    done: (Sender<Done<B::Segment>>, Receiver<Done<B::Segment>>),
+    tell: Sender<Done<B::Segment>>,
+    told: Receiver<Done<B::Segment>>,
     here: Arc<()>,
     /// Whether a segment is being made.
     is_making: bool,
@@ -129,11 +130,13 @@ impl<B: Backing> Helper<B> {
         backing: Arc<B>,
         ask: impl FnMut(SegmentRequest<B>) + Send + 'static,
     ) -> Self {
+        // Never more than the segments that there are, and the one that is made.
+        let (tell, told) = unbounded();
         Self {
             backing,
             ask: Box::new(ask),
-            // Never more than the segments that there are, and the one that is made.
-            done: unbounded(),
+            tell,
+            told,
             here: Arc::new(()),
             is_making: false,
             made: None,
@@ -145,7 +148,7 @@ impl<B: Backing> Helper<B> {
         (self.ask)(SegmentRequest {
             backing: Arc::clone(&self.backing),
             what,
-            done: self.done.0.clone(),
+            done: self.tell.clone(),
             writer: Arc::downgrade(&self.here),
         });
     }
@@ -180,7 +183,7 @@ impl<B: Backing> Helper<B> {
     /// When one could not be removed.
     pub(super) fn hear(&mut self) -> Result<usize, LogError> {
         let before = self.removing;
-        while let Ok(done) = self.done.1.try_recv() {
+        while let Ok(done) = self.told.try_recv() {
             match done {
                 Done::Made(made) => (self.is_making, self.made) = (false, made),
                 Done::Removed(removed) => {
