@@ -8,10 +8,11 @@
 //! A result is late by how long it comes after its window could be closed by the clock, so that what
 //! waits for a long step counts, too. What is measured begins when the window ahead holds all keys.
 //! With a number of slices, windows slide instead, by a slice: each slice holds its share of the
-//! keys, and each window all of them; there is no other source, and no result is late.
+//! keys, or more, and each window all of them; there is no other source, and no result is late.
 //! Arguments: keys, records beyond as many, bytes of log after which there is a snapshot (0: never),
 //! slices of a window (1: it does not slide), how many keys, of all evenly, the records beyond are
-//! of, and "whole" for snapshots that are whole each time, as they are where history is kept.
+//! of, or how many records a slice has, and "whole" for snapshots that are whole each time, as they
+//! are where history is kept.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -126,10 +127,10 @@ fn engine((keys, changing): (u64, u64), records: u64, state: State) -> (Engine, 
     (engine, late)
 }
 
-/// An engine whose windows slide.
-fn sliding(keys: u64, records: u64, state: State, slices: u64) -> (Engine, Late) {
+/// An engine whose windows slide, and have so many slices of so many records.
+fn sliding(keys: u64, records: u64, state: State, (slices, each): (u64, u64)) -> (Engine, Late) {
     let record = |nth: u64| {
-        let time = nth * slices / keys * WINDOW;
+        let time = nth / each * WINDOW;
         GeneratedRecord::new((nth % keys) as u32, nth as i64 % 1_000, time as i64)
     };
     let source = MemorySource::<GeneratedRecord>::new((0..keys + records).map(record).collect());
@@ -157,10 +158,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let state = State::in_directory(folder.path()).log_ready(4 << 30).snapshot_every(every);
     let is_whole = std::env::args().nth(6).is_some_and(|argument| argument == "whole");
     let state = if is_whole { state.keep(Keep::All) } else { state };
-    let changing = argument(5).unwrap_or(keys);
     let (mut engine, late) = match argument(4).unwrap_or(1) {
-        1 => engine((keys, changing), records, state),
-        slices => sliding(keys, records, state, slices),
+        1 => engine((keys, argument(5).unwrap_or(keys)), records, state),
+        slices => {
+            let each = argument(5).unwrap_or(keys / slices);
+            sliding(keys, records, state, (slices, each))
+        }
     };
     let has_read =
         |metrics: &Metrics, share: u64| metrics.sources[0].1.routed >= keys + records * share / 100;
