@@ -8,9 +8,11 @@
 //! A result is late by how long it comes after its window could be closed by the clock, so that what
 //! waits for a long step counts, too. What is measured begins when the window ahead holds all keys.
 //! With a number of slices, windows slide instead, by a slice: each slice holds its share of the
-//! keys, and each window all of them; there is no other source, and no result is late.
+//! keys, or more, and each window all of them; there is no other source, and no result is late.
 //! Arguments: keys, records beyond as many, bytes of log after which there is a snapshot (0: never),
-//! and slices of a window.
+//! slices of a window (1: it does not slide), how many keys, of all evenly, the records beyond are
+//! of, or how many records a slice has, and "whole" for snapshots that are whole each time, as they
+//! are where history is kept.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -78,7 +80,9 @@ impl Source<Typed<GeneratedRecord>> for Paced {
 type Late = Arc<Mutex<Vec<Duration>>>;
 
 fn argument(nth: usize) -> Result<u64, String> {
-    let text = std::env::args().nth(nth).ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY [SLICES]")?;
+    let text = std::env::args()
+        .nth(nth)
+        .ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY [SLICES [CHANGING [whole]]]")?;
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
 
@@ -89,10 +93,10 @@ fn draw(nth: u64) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-/// An engine, and where it says how late each window was.
-fn engine(keys: u64, records: u64, state: State) -> (Engine, Late) {
+/// An engine, and where it says how late each window was. Once it has all keys, so many change.
+fn engine((keys, changing): (u64, u64), records: u64, state: State) -> (Engine, Late) {
     let record = |nth: u64| {
-        let key = if nth < keys { nth } else { draw(nth) % keys };
+        let key = if nth < keys { nth } else { draw(nth) % changing * (keys / changing) };
         GeneratedRecord::new(key as u32, nth as i64 % 1_000, AHEAD)
     };
     let ahead: Arc<[GeneratedRecord]> = (0..keys + records).map(record).collect();
@@ -123,10 +127,10 @@ fn engine(keys: u64, records: u64, state: State) -> (Engine, Late) {
     (engine, late)
 }
 
-/// An engine whose windows slide.
-fn sliding(keys: u64, records: u64, state: State, slices: u64) -> (Engine, Late) {
+/// An engine whose windows slide, and have so many slices of so many records.
+fn sliding(keys: u64, records: u64, state: State, (slices, each): (u64, u64)) -> (Engine, Late) {
     let record = |nth: u64| {
-        let time = nth * slices / keys * WINDOW;
+        let time = nth / each * WINDOW;
         GeneratedRecord::new((nth % keys) as u32, nth as i64 % 1_000, time as i64)
     };
     let source = MemorySource::<GeneratedRecord>::new((0..keys + records).map(record).collect());
@@ -150,17 +154,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (keys, records, every) = (argument(1)?, argument(2)?, argument(3)?);
     let folder = tempfile::tempdir()?;
     let every = if every == 0 { u64::MAX } else { every };
-    // Making and removing segments takes a while, too, but the same whatever the keys are.
-    let state = State::in_directory(folder.path()).log_ready(4 << 30).keep(Keep::All);
-    let state = state.snapshot_every(every);
-    let (mut engine, late) = match argument(4) {
-        Ok(slices) => sliding(keys, records, state, slices),
-        Err(_) => engine(keys, records, state),
+    // Making segments takes a while, too, but the same whatever the keys are.
+    let state = State::in_directory(folder.path()).log_ready(4 << 30).snapshot_every(every);
+    let is_whole = std::env::args().nth(6).is_some_and(|argument| argument == "whole");
+    let state = if is_whole { state.keep(Keep::All) } else { state };
+    let (mut engine, late) = match argument(4).unwrap_or(1) {
+        1 => engine((keys, argument(5).unwrap_or(keys)), records, state),
+        slices => {
+            let each = argument(5).unwrap_or(keys / slices);
+            sliding(keys, records, state, (slices, each))
+        }
     };
     let has_read =
         |metrics: &Metrics, share: u64| metrics.sources[0].1.routed >= keys + records * share / 100;
     let mut steps = Vec::with_capacity(1 << 24);
-    let mut begun: Option<(Instant, Metrics)> = None;
+    let mut begun: Option<(Instant, Metrics, u64)> = None;
     loop {
         for _ in 0..500 {
             let before = Instant::now();
@@ -173,10 +181,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             None if has_read(&metrics, 5) => {
                 steps.clear();
                 late.lock().expect("nobody panics").clear();
-                begun = Some((Instant::now(), metrics));
+                begun = Some((Instant::now(), metrics, written()?));
             }
             // The end closes the window ahead, which is no concern here.
-            Some((begun, earlier)) if has_read(&metrics, 95) => {
+            Some((begun, earlier, before)) if has_read(&metrics, 95) => {
+                println!("{:.0} MB written in snapshots", (written()? - before) as f64 / 1e6);
                 let late = &mut *late.lock().expect("nobody panics");
                 report((&mut steps, late), begun.elapsed(), (&metrics, earlier));
                 break;
@@ -188,6 +197,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while engine.step()? != Progress::Finished {}
     assert!(engine.metrics().ledger().is_balanced(), "{}", engine.metrics().ledger());
     Ok(())
+}
+
+/// Bytes that the process has written, but for its log, which is mapped.
+fn written() -> Result<u64, Box<dyn std::error::Error>> {
+    let io = std::fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    Ok(line.ok_or("the system does not say how much was written")?.parse()?)
 }
 
 fn report(

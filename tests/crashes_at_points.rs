@@ -7,9 +7,9 @@ use crashed::{KEPT, Scratch, bag, errors};
 use std::process::{Command, Output};
 use tidewheel::fault::POINTS;
 
-/// A scratch folder, and what one run brings out there.
-fn whole() -> Scratch {
-    let scratch = Scratch::new(30_000);
+/// A scratch folder with so many records, and what one run brings out there.
+fn whole(records: u64) -> Scratch {
+    let scratch = Scratch::new(records);
     let whole = run(&scratch, &["--output", "whole.csv", "--late", "whole-late.csv"], "");
     assert!(whole.status.success(), "{}", errors(&whole));
     scratch
@@ -88,7 +88,7 @@ fn everywhere(action: &str) -> Vec<(&'static str, String)> {
 
 #[test]
 fn runs_that_are_killed_at_any_place_leave_what_one_run_leaves() {
-    let scratch = whole();
+    let scratch = whole(30_000);
     let mut killed_at = Vec::new();
     for way in WAYS {
         begin_anew(&scratch);
@@ -115,7 +115,7 @@ fn runs_that_are_killed_at_any_place_leave_what_one_run_leaves() {
 
 #[test]
 fn a_disk_that_is_full_at_any_place_ends_the_run_with_a_clear_error_and_nothing_is_lost() {
-    let scratch = whole();
+    let scratch = whole(30_000);
     let mut failed_at = Vec::new();
     for way in WAYS {
         begin_anew(&scratch);
@@ -142,12 +142,12 @@ fn a_disk_that_is_full_at_any_place_ends_the_run_with_a_clear_error_and_nothing_
 
 #[test]
 fn runs_that_are_cut_off_while_they_go_over_to_more_shards_have_gone_over_or_not() {
-    let scratch = whole();
+    let scratch = whole(30_000);
     for action in ["return(kill)", "return(28)"] {
         let mut come_to = 0;
         for point in POINTS.iter().filter(|point| point.starts_with("switch.")) {
             scratch.begin_anew();
-            let done = kept(&scratch, "process", "");
+            let done = kept(&scratch, (Sink::Files, "process"), "");
             assert!(done.status.success(), "{}", errors(&done));
             // Each time it is come to, until a run does not come there so often.
             for times in 0.. {
@@ -166,5 +166,38 @@ fn runs_that_are_cut_off_while_they_go_over_to_more_shards_have_gone_over_or_not
             }
         }
         assert!(come_to >= 8, "{come_to}");
+    }
+}
+
+/// How many earlier ones the first shard's snapshot refers to, as `src/state/snapshot.rs` draws it.
+fn earlier(scratch: &Scratch) -> u16 {
+    let bytes = std::fs::read(scratch.path("state").join("s000.snapshot"));
+    bytes.map_or(0, |bytes| u16::from_le_bytes([bytes[14], bytes[15]]))
+}
+
+#[test]
+fn runs_that_are_killed_while_snapshots_refer_to_earlier_ones_leave_what_one_run_leaves() {
+    // Results are said to be out ten times a second, and no snapshot comes in force sooner.
+    let scratch = whole(400_000);
+    let (mut killed_at, mut referred_at) = (Vec::new(), Vec::new());
+    for durability in ["process", "disk=1ms"] {
+        let way = (Sink::Files, durability);
+        for point in POINTS.iter().filter(|point| point.starts_with("snapshot.")) {
+            scratch.begin_anew();
+            let run = kept(&scratch, way, &format!("{point}=3*off->1*return(kill)"));
+            match run.status.code() {
+                None => killed_at.push(point),
+                Some(0) => {}
+                Some(_) => panic!("{point}, {durability}: {}", errors(&run)),
+            }
+            if earlier(&scratch) > 0 {
+                referred_at.push(point);
+            }
+            finish(&scratch, way, point);
+        }
+    }
+    assert!(referred_at.len() > 2, "snapshots refer to earlier ones: {referred_at:?}");
+    for point in ["snapshot.link", "snapshot.switch", "snapshot.switched", "snapshot.forget"] {
+        assert!(killed_at.iter().any(|at| **at == point), "{killed_at:?}");
     }
 }

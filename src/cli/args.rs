@@ -264,8 +264,8 @@ pub(crate) struct Agg {
 
     /// With --state: after how much of what was read (16MiB, 1GB), shard by shard, all open windows
     /// are written down, so that what was read before can be removed; 64MiB if not given. Less: the
-    /// directory stays smaller and a run goes on sooner. Where windows hold much it is twice what
-    /// they take.
+    /// directory stays smaller and a run goes on sooner. Where much of them changes it is twice
+    /// what that takes.
     #[arg(long, value_name = "BYTES", requires = "state", value_parser = parse_bytes)]
     pub(crate) snapshot_every: Option<u64>,
 

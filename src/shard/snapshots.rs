@@ -5,9 +5,9 @@
 //!
 //! A snapshot refers to the one before for what has not changed, unless the files that it would
 //! refer to hold twice what the shard holds, or are too many: then it is a whole one. The first of
-//! a run is, too: what changed since a run before is not known. A whole one waits until twice its
-//! bytes were logged since the last, and one of changes since the one before: so, in the long run,
-//! no more is written in snapshots than in the log.
+//! a run is, too: what changed since a run before is not known. After one of changes, twice its
+//! bytes are logged before the next; after a whole one, as much before the next whole one. So, in
+//! the long run, no more is written in snapshots than in the log.
 
 use super::ShardError;
 use super::commit::Commits;
@@ -25,13 +25,17 @@ pub(super) struct Snapshots {
     every: u64,
     /// Bytes that were logged since the last one was begun.
     logged: u64,
-    /// Bytes of the last one.
-    last: u64,
-    /// The same since the last whole one, and its bytes.
+    /// Bytes of the last one of changes.
+    changes: u64,
+    /// Bytes that were logged since the last whole one was begun, and its own.
     logged_since_whole: u64,
     whole: u64,
     /// The files of the one in force, where the next one may refer to them.
     chain: SnapshotChain,
+    /// Whether one that might have referred to others was whole: they all will be.
+    all_whole: bool,
+    /// Whether the one at hand was to refer to others.
+    is_referring: bool,
     /// Bytes that a whole one would have had when the last one was begun.
     held: u64,
     writing: Option<Writing>,
@@ -93,15 +97,18 @@ pub(super) enum Written {
 }
 
 impl Snapshots {
-    /// Snapshots after so many bytes of log, of which so many were logged before this run.
-    pub(super) fn new(shard: ShardIndex, (every, logged, last): (u64, u64, u64)) -> Self {
+    /// Snapshots after so many bytes of log, of which so many were logged before this run; the last
+    /// whole one has so many.
+    pub(super) fn new(shard: ShardIndex, (every, logged, whole): (u64, u64, u64)) -> Self {
         Self {
             every,
             logged,
-            last,
+            changes: 0,
             logged_since_whole: logged,
-            whole: last,
+            whole,
             chain: SnapshotChain::default(),
+            all_whole: false,
+            is_referring: false,
             held: 0,
             writing: None,
             switching: None,
@@ -120,13 +127,14 @@ impl Snapshots {
         let is_enough = |logged: u64, last: u64| logged >= self.every.max(last.saturating_mul(2));
         self.writing.is_none()
             && self.switching.is_none()
-            && is_enough(self.logged, self.last)
+            && is_enough(self.logged, self.changes)
             && (!self.is_next_whole() || is_enough(self.logged_since_whole, self.whole))
     }
 
     fn is_next_whole(&self) -> bool {
         let files = self.chain.files();
-        files == 0
+        self.all_whole
+            || files == 0
             || files >= SNAPSHOT_FILES_MAX
             || self.chain.bytes() > self.held.saturating_mul(2)
     }
@@ -134,9 +142,10 @@ impl Snapshots {
     /// What the next one refers to; nothing where it is to be whole. What becomes of that one
     /// decides about those behind it.
     pub(super) fn earlier(&mut self) -> SnapshotChain {
-        match self.is_next_whole() {
-            true => SnapshotChain::default(),
-            false => std::mem::take(&mut self.chain),
+        self.is_referring = !self.is_next_whole();
+        match self.is_referring {
+            true => std::mem::take(&mut self.chain),
+            false => SnapshotChain::default(),
         }
     }
 
@@ -152,6 +161,7 @@ impl Snapshots {
         self.chain = SnapshotChain::default();
         (self.logged, self.held) = (0, bytes);
         if writer.is_whole() {
+            self.all_whole |= self.is_referring;
             self.logged_since_whole = 0;
         }
         self.writing = Some(Writing { writer, next, taken, whole: false, piece });
@@ -188,9 +198,9 @@ impl Snapshots {
                 self.writing = None;
                 return Ok(Written::Nothing);
             }
-            self.last = writing.writer.bytes();
-            if writing.writer.is_whole() {
-                self.whole = self.last;
+            match writing.writer.is_whole() {
+                true => self.whole = writing.writer.bytes(),
+                false => self.changes = writing.writer.bytes(),
             }
             return Ok(Written::Some);
         }
@@ -220,15 +230,15 @@ impl Snapshots {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{SnapshotPlace, State, StateDirectory};
+    use crate::state::{Keep, SnapshotPlace, State, StateDirectory};
 
     /// Has a snapshot of so many bytes that a whole one has, and so many that one of changes has;
-    /// says whether it is whole.
+    /// says whether it is whole, and its bytes.
     fn take(
         (snapshots, directory): (&mut Snapshots, &StateDirectory),
         next: u64,
         (held, changed): (usize, usize),
-    ) -> bool {
+    ) -> (bool, u64) {
         let next = EntrySequence(next);
         let place = SnapshotPlace { shard: ShardIndex(0), next, epoch: 0 };
         let writer = directory.begin_snapshot(place, snapshots.earlier()).unwrap();
@@ -238,7 +248,7 @@ mod tests {
         snapshots.begin(writer, piece, (next, taken, held as u64));
         let mut fake = Done;
         while !matches!(snapshots.step(&mut fake, taken, None).unwrap(), Written::InForce(_)) {}
-        is_whole
+        (is_whole, if is_whole { snapshots.whole } else { snapshots.changes })
     }
 
     /// What has been written with what it begins with.
@@ -258,10 +268,15 @@ mod tests {
         }
     }
 
-    /// What is written in snapshots, and how many of them are whole, while so much is logged.
-    fn written(log: u64, every: u64, held: usize, changed: usize) -> (u64, u64, u64) {
+    /// What is written in snapshots, how many of them are whole, and how many there are, while so
+    /// much is logged.
+    fn written(
+        (log, every): (u64, u64),
+        keep: Keep,
+        (held, changed): (usize, usize),
+    ) -> (u64, u64, u64) {
         let folder = tempfile::tempdir().unwrap();
-        let state = State::in_directory(folder.path());
+        let state = State::in_directory(folder.path()).keep(keep);
         let directory = StateDirectory::open(state, Vec::new()).unwrap();
         let mut snapshots = Snapshots::new(ShardIndex(0), (every, 0, 0));
         let (mut bytes, mut whole, mut all) = (0, 0, 0);
@@ -269,9 +284,10 @@ mod tests {
             snapshots.note_logged(1_000);
             if snapshots.is_due() {
                 let of = (&mut snapshots, &directory);
-                whole += u64::from(take(of, next, (held, changed)));
+                let (is_whole, written) = take(of, next, (held, changed));
+                whole += u64::from(is_whole);
                 all += 1;
-                bytes += snapshots.last;
+                bytes += written;
                 assert!(snapshots.chain.files() <= SNAPSHOT_FILES_MAX);
                 let most = (held * 2 + changed) as u64 + 20_000;
                 assert!(snapshots.chain.bytes() <= most, "{} bytes", snapshots.chain.bytes());
@@ -285,15 +301,21 @@ mod tests {
         let (log, held) = (20_000_000, 500_000);
         for every in [1_000, 100_000, 1_000_000] {
             for changed in [0, 2_000, 100_000, 500_000] {
-                let (bytes, whole, all) = written(log, every, held, changed);
-                // The first one comes before anything is known.
-                assert!(bytes <= log + held as u64, "{bytes} bytes: {every}, {changed}");
+                let of = (held, changed);
+                let (bytes, whole, all) = written((log, every), Keep::Nothing, of);
+                // The first comes before anything is known, and the last may have come just now.
+                let most = log + (held + changed) as u64;
+                assert!(bytes <= most, "{bytes} bytes: {every}, {changed}");
                 assert!(whole < all, "{whole} of {all} are whole");
+                // Those that are to be whole in any case have but the half.
+                let (bytes, whole, all) = written((log, every), Keep::All, of);
+                assert!(bytes <= log / 2 + 2 * held as u64, "{bytes} bytes: {every}, {changed}");
+                assert_eq!(whole, all);
             }
         }
-        let (few, ..) = written(log, 100_000, held, 2_000);
-        let (most, ..) = written(log, 100_000, held, held);
-        assert!(few * 3 < most, "{few} bytes where little changes, {most} where all does");
+        let of = |changed| written((log, 100_000), Keep::Nothing, (held, changed)).0;
+        let (few, most) = (of(2_000), of(held));
+        assert!(few * 2 < most, "{few} bytes where little changes, {most} where all does");
     }
 
     /// What says that so many bytes were copied, and takes what it is asked to write.

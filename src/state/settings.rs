@@ -139,9 +139,9 @@ impl State {
         self
     }
 
-    /// After how many bytes of a shard's log, 64 MiB by default, its state is written down as a
-    /// whole, so that the log before can go. Later where the state itself is large: then after
-    /// twice as many bytes as it took the last time.
+    /// After how many bytes of a shard's log, 64 MiB by default, what has changed of its state
+    /// is written down, so that the log before can go. Later where that is much: then after twice
+    /// as many bytes as it took the last time.
     #[must_use]
     pub fn snapshot_every(mut self, bytes: u64) -> Self {
         self.snapshot_every = bytes.max(1);

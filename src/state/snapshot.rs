@@ -166,8 +166,15 @@ impl SnapshotWriter {
         self.outline = words as u64;
     }
 
-    /// The files of the snapshot, once it has been finished.
+    /// The files of the snapshot, once it has been finished, where later ones may refer to them.
     pub fn chain(&self) -> SnapshotChain {
+        match self.name {
+            OtherName::Kept(_) => SnapshotChain::default(),
+            OtherName::Part => self.files(),
+        }
+    }
+
+    fn files(&self) -> SnapshotChain {
         let (next, crc, bytes) = (self.place.next, self.header_crc, self.bytes());
         let mut parts = vec![Part { next, crc, bytes }];
         parts.extend(&self.earlier.parts);
@@ -271,7 +278,7 @@ impl SnapshotWriter {
 
     /// Removes what the snapshot in force does not refer to.
     fn forget_others(&self, before: Option<File>) -> Result<Option<Replaced>, StateError> {
-        let needed: Vec<_> = self.chain().parts.iter().map(|part| part.next).collect();
+        let needed: Vec<_> = self.files().parts.iter().map(|part| part.next).collect();
         let mut files = chain::forget_parts(self.folder(), self.place.shard, &needed)?;
         files.extend(before);
         Ok(Replaced::new(files))

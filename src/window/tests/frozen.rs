@@ -152,7 +152,7 @@ impl<'c, S: Schema<Row = Row> + Copy> Player<'c, S> {
             _ => {
                 let Outcome { results, late } = &self.outcome;
                 let (results, late, mut words) = (results.len(), *late, WordsWriter::default());
-                let is_whole = self.taken.is_empty() || self.turn % 7 == 0;
+                let is_whole = self.taken.is_empty() || self.turn.is_multiple_of(7);
                 match is_whole {
                     true => self.store.freeze(&mut words),
                     false => self.store.freeze_changes(&mut words),
