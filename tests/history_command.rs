@@ -11,6 +11,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tidewheel::record::push_key_part;
+use tidewheel::text::TimestampReader;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The words of a command.
 fn words(text: &str) -> Vec<&str> {
@@ -30,7 +33,11 @@ fn input() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut text = String::from("t,k,v\n");
     for n in 0..60_000_u64 {
-        let late = if n % 97 == 0 { 3_000 } else { 0 };
+        let late = match () {
+            () if n % 97 == 0 => 3_000,
+            () if n % 89 == 0 => 500,
+            () => 0,
+        };
         let time = (10_000 + n * 10).saturating_sub(late);
         writeln!(text, "{time},\"k,\"\"{}\n{}\",{n}", n % 7, n % 53).unwrap();
     }
@@ -189,4 +196,166 @@ fn what_is_no_state_of_agg_is_refused() {
             assert!(told.contains("there is no manifest, so it is no state directory"), "{told}");
         }
     }
+}
+
+/// A record of the input.
+struct Given {
+    /// In milliseconds.
+    time: i64,
+    key: String,
+    value: i64,
+    /// What the watermark was before it.
+    judged_by: i64,
+}
+
+fn given(folder: &Path) -> Vec<Given> {
+    let mut highest = i64::MIN / 2;
+    let mut reader = csv::Reader::from_path(folder.join("in.csv")).unwrap();
+    let rows = reader.records().map(|row| {
+        let row = row.unwrap();
+        let time = row[0].parse().unwrap();
+        let judged_by = highest;
+        highest = highest.max(time);
+        Given { time, key: row[1].to_owned(), value: row[2].parse().unwrap(), judged_by }
+    });
+    rows.collect()
+}
+
+fn hash(given: &Given) -> u128 {
+    let mut bytes = (given.time * 1_000_000).to_le_bytes().to_vec();
+    push_key_part(&mut bytes, Some(given.key.as_bytes()));
+    bytes.push(1);
+    bytes.extend_from_slice(&given.value.to_le_bytes());
+    xxh3_128(&bytes)
+}
+
+/// A certificate, its columns by their names.
+type Certificate = BTreeMap<String, String>;
+
+fn certificates(text: &str) -> Vec<Certificate> {
+    csv::Reader::from_reader(text.as_bytes()).deserialize().map(|row| row.unwrap()).collect()
+}
+
+/// A time as it is written, in milliseconds.
+fn millis(text: &str) -> i64 {
+    TimestampReader::new(None).read(text.as_bytes()).unwrap().as_nanos() / 1_000_000
+}
+
+/// Compares certificates with what they mean; says how many there are.
+fn check_certificates(given: &[Given], certificates: &[Certificate]) -> usize {
+    let shard_of: BTreeMap<_, _> =
+        certificates.iter().map(|it| (it["k"].as_str(), it["shard"].as_str())).collect();
+    // The numbers of rows in the lane to their shard.
+    let mut sent: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut records: BTreeMap<&str, Vec<(u64, &Given)>> = BTreeMap::new();
+    for one in given {
+        let Some(shard) = shard_of.get(one.key.as_str()) else { continue };
+        let next = sent.entry(shard).or_default();
+        records.entry(&one.key).or_default().push((*next, one));
+        *next += 1;
+    }
+    for certificate in certificates {
+        let (start, end) =
+            (millis(&certificate["window_start"]), millis(&certificate["window_end"]));
+        let of_window = records[certificate["k"].as_str()].iter().filter(|(_, one)| {
+            (start..end).contains(&one.time) && end > one.judged_by.saturating_add(1)
+        });
+        let rows: Vec<u64> = of_window.clone().map(|(row, _)| *row).collect();
+        let digest = of_window.fold(0, |sum: u128, (_, one)| sum.wrapping_add(hash(one)));
+        assert_eq!(certificate["records"], rows.len().to_string(), "{certificate:?}");
+        assert_eq!(certificate["digest"], format!("{digest:032x}"), "{certificate:?}");
+        assert_eq!(certificate["first_row"], rows[0].to_string(), "{certificate:?}");
+        assert_eq!(certificate["last_row"], rows[rows.len() - 1].to_string(), "{certificate:?}");
+        let watermark = &certificate["watermark"];
+        assert!(watermark == "end" || millis(watermark) >= end - 1, "{certificate:?}");
+    }
+    assert!(certificates.iter().any(|certificate| certificate["watermark"] != "end"));
+    certificates.len()
+}
+
+/// Sees that the entries that certificates name hold the rows that they name.
+fn check_entries(folder: &Path, certificates: &[Certificate]) {
+    let (_, dumped, _) = tidewheel(folder, &words("log dump state --format json"));
+    let entries = dumped.lines().map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        let rows = entry["first_row"].as_u64().unwrap();
+        let rows = rows..rows + entry["rows"].as_u64().unwrap();
+        ((entry["shard"].to_string(), entry["entry"].to_string()), rows)
+    });
+    let entries: BTreeMap<_, _> = entries.collect();
+    for it in certificates {
+        for end in ["first", "last"] {
+            let entry = it[&format!("{end}_entry")].clone();
+            let row = it[&format!("{end}_row")].parse().unwrap();
+            assert!(entries[&(it["shard"].clone(), entry)].contains(&row), "{it:?}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_says_of_which_records_a_result_is_made() {
+    for windows in ["--window 1s", "--window 1s --slide 300ms"] {
+        let folder = input();
+        let folder = folder.path();
+        let given = given(folder);
+        let mut found = Vec::new();
+        for shards in ["1", "3"] {
+            let agg = format!(
+                "agg in.csv --time t --time-unit ms --key k {windows} --agg sum(v),count \
+                 --shards {shards} --state state --keep all --snapshot-every 200KB --output out.csv"
+            );
+            let (code, _, told) = tidewheel(folder, &words(&agg));
+            assert_eq!(code, Some(0), "{told}");
+            let verify = words("verify state --certificates of.csv");
+            let (code, verdict, told) = tidewheel(folder, &verify);
+            assert_eq!(code, Some(0), "{verdict}{told}");
+            assert!(!verdict.contains("not certified"), "{verdict}");
+            let text = fs::read_to_string(folder.join("of.csv")).unwrap();
+            let certificates = certificates(&text);
+            check_certificates(&given, &certificates);
+            check_entries(folder, &certificates);
+            let written = fs::read_to_string(folder.join("out.csv")).unwrap();
+            let mut reader = csv::Reader::from_reader(written.as_bytes());
+            assert_eq!(certificates.len(), reader.records().count());
+
+            let (_, standard, told) = tidewheel(folder, &words("verify state --certificates -"));
+            assert!(standard == text && told.starts_with("PASS: "), "{told}");
+            let mut same: Vec<_> = certificates
+                .iter()
+                .map(|it| ["window_start", "k", "records", "digest"].map(|name| it[name].clone()))
+                .collect();
+            same.sort();
+            found.push(same);
+            fs::remove_dir_all(folder.join("state")).unwrap();
+            fs::remove_file(folder.join("out.csv")).unwrap();
+        }
+        assert!(found[0] == found[1], "the same with one shard and with three");
+    }
+}
+
+#[test]
+fn results_whose_records_are_not_all_kept_have_no_certificate() {
+    let folder = input();
+    let folder = folder.path();
+    run(folder, "--output out.csv");
+    let (code, verdict, told) =
+        tidewheel(folder, &words("verify state --format json --certificates of.jsonl"));
+    assert_eq!(code, Some(0), "{verdict}{told}");
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).unwrap();
+    let text = fs::read_to_string(folder.join("of.jsonl")).unwrap();
+    let certificates = text.lines().map(|line| {
+        let line: BTreeMap<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        let text = |value: serde_json::Value| match value {
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        line.into_iter().map(|(name, value)| (name, text(value))).collect()
+    });
+    let certificates: Vec<Certificate> = certificates.collect();
+    assert_eq!(verdict["certificates"]["written"], certificates.len());
+    assert!(verdict["certificates"]["left_out"].as_u64().unwrap() > 0, "{verdict}");
+    assert!(check_certificates(&given(folder), &certificates) > 10);
+    let to_output = words("verify state --certificates out.csv");
+    let (code, _, told) = tidewheel(folder, &to_output);
+    assert_eq!(code, Some(2), "{told}");
 }
