@@ -359,3 +359,121 @@ fn results_whose_records_are_not_all_kept_have_no_certificate() {
     let (code, _, told) = tidewheel(folder, &to_output);
     assert_eq!(code, Some(2), "{told}");
 }
+
+/// The files of shard 0 in a state directory that end so and have a number, the oldest first.
+fn numbered(state: &Path, end: &str) -> Vec<String> {
+    let names = fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    let mut names: Vec<_> =
+        names.filter(|name| name.starts_with("s000-") && name.ends_with(end)).collect();
+    names.sort();
+    names
+}
+
+const KEEPING: &str = "agg in.csv --time t --time-unit ms --key k --window 1s --agg sum(v),count \
+                       --shards 2 --state state --snapshot-every 200KB --keep all --output out.csv";
+
+/// A run that is brought its input piece by piece, each when a snapshot has come of the one before;
+/// then it is killed, and the next one comes to the end.
+fn run_in_pieces(folder: &Path, pieces: u64) {
+    let path = folder.join("in.csv");
+    fs::write(&path, "t,k,v\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidewheel"));
+    command.current_dir(folder).args(words(KEEPING)).arg("--follow").stderr(Stdio::null());
+    let mut running = command.spawn().expect("the command runs");
+    let begun = Instant::now();
+    let state = folder.join("state");
+    for piece in 0..pieces {
+        let snapshots = || if state.exists() { numbered(&state, ".snapshot").len() } else { 0 };
+        let before = snapshots();
+        let rows = piece * 15_000..(piece + 1) * 15_000;
+        let rows: String = rows.map(|n| format!("{},k{},{n}\n", n * 10, n % 53)).collect();
+        let mut input = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut input, rows.as_bytes()).unwrap();
+        while snapshots() == before {
+            assert!(begun.elapsed() < Duration::from_secs(120), "snapshots come in force");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    running.kill().expect("it can be killed");
+    running.wait().expect("it ends");
+    let (code, _, errors) = tidewheel(folder, &words(KEEPING));
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+fn flip(path: &Path, at: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Sees that a damaged file of history is told and put aside, and that shard 0 gives the last of
+/// the rows `all` again then. Says how many.
+fn mended(folder: &Path, name: &str, all: &str) -> usize {
+    let (code, told, errors) = tidewheel(folder, &words("log verify state"));
+    assert_eq!(code, Some(4), "{told}{errors}");
+    assert!(told.contains("shard 0: HISTORY DAMAGED; a run goes on all the same"), "{told}");
+    assert!(!told.contains("shard 1: HISTORY") && errors.contains(name), "{told}{errors}");
+    let (code, would, errors) = tidewheel(folder, &words("log repair state --dry-run"));
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, told, errors) = tidewheel(folder, &words("log repair state"));
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(would.replace("would move", "moved"), told);
+    assert!(told.contains(&format!("shard 0: moved {name} to damaged-")), "{told}");
+    assert!(told.contains("shard 0: history reaches back to "), "{told}");
+    let (code, told, errors) = tidewheel(folder, &words("log verify state"));
+    assert_eq!(code, Some(0), "{told}{errors}");
+    let (code, replayed, errors) = tidewheel(folder, &words("replay state --shard 0"));
+    assert_eq!(code, Some(0), "{errors}");
+    let (_, rows) = replayed.split_once('\n').unwrap();
+    assert!(all.ends_with(rows), "the last of the rows");
+    let (code, verdict, errors) = tidewheel(folder, &words("verify state"));
+    assert_eq!(code, Some(0), "{verdict}{errors}");
+    rows.len()
+}
+
+/// Replay and verify refuse a damaged file of history and say what mends it.
+fn refused(folder: &Path, name: &str) {
+    for command in ["replay state", "verify state"] {
+        let (code, _, errors) = tidewheel(folder, &words(command));
+        assert_eq!(code, Some(4), "{errors}");
+        assert!(errors.contains(name) && errors.contains("tidewheel log repair"), "{errors}");
+    }
+}
+
+#[test]
+fn history_that_is_damaged_is_put_aside_and_a_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    run_in_pieces(folder, 6);
+    let state = folder.join("state");
+    let (_, replayed, _) = tidewheel(folder, &words("replay state --shard 0"));
+    let (_, all) = replayed.split_once('\n').unwrap();
+
+    // History does not need it as long as it reaches further back.
+    let snapshots = numbered(&state, ".snapshot");
+    assert!(snapshots.len() > 5, "{snapshots:?}");
+    flip(&state.join(&snapshots[1]), 100);
+    assert_eq!(mended(folder, &snapshots[1], all), all.len());
+
+    let segments = numbered(&state, ".log");
+    flip(&state.join(&segments[0]), 5_000);
+    refused(folder, &segments[0]);
+    let left = mended(folder, &segments[0], all);
+    assert!(left > 0 && left < all.len());
+
+    let base = &numbered(&state, ".snapshot")[0];
+    flip(&state.join(base), 100);
+    refused(folder, base);
+    let fewer = mended(folder, base, all);
+    assert!(fewer > 0 && fewer < left);
+
+    let segments = numbered(&state, ".log");
+    let middle = &segments[1];
+    flip(&state.join(middle), 5_000);
+    refused(folder, middle);
+    assert!(mended(folder, middle, all) < fewer);
+
+    let (code, _, errors) = tidewheel(folder, &words(KEEPING));
+    assert_eq!(code, Some(0), "{errors}");
+}

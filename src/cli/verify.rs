@@ -54,7 +54,7 @@ pub(crate) struct Verify {
     ///   digest       the sum, modulo 2^128, of the XXH3 hashes (128 bits, no seed, written as
     ///                hexadecimal) of each record's time (nanoseconds since 1970, 8 bytes), key and
     ///                values: for each part of the key its length in 4 bytes and its text, of a
-    ///                null ffffffff, and with the highest bit of the length set where it was no text in
+    ///                null ffffffff, and with the length's highest bit set where it was no text in
     ///                JSON; for each column that is aggregated, in the order in which --agg names
     ///                them, a byte 1 and 8 bytes (i64 or f64; none where values are only counted),
     ///                or a byte 0 for a null; all little-endian. The same for the same records,
