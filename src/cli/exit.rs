@@ -79,7 +79,7 @@ impl From<StateError> for Failure {
             }
             StateError::Rescale { was, .. } => Self::Usage(format!("{text} (--shards {was})")),
             StateError::Log(error) => of_log(&error, text),
-            StateError::Damaged { .. } => Self::Corrupted(text),
+            StateError::Damaged { .. } | StateError::DamagedHistory { .. } => Self::Corrupted(text),
             _ => Self::Usage(text),
         }
     }

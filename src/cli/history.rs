@@ -2,28 +2,33 @@
 //! shard by shard.
 
 use super::args::{OutputFormat, parse_output_format};
+use super::certificates::{SharedWitnesses, Witnesses, lock};
 use super::exit::Failure;
 use super::output::row_of;
 use super::types;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use tidewheel::engine::Stream;
 use tidewheel::operator::Unfiltered;
 use tidewheel::record::{ColumnRow, ColumnRows, Columns, ColumnsBatch, ShardIndex};
 use tidewheel::sink::{Output, ResultReader, Results};
 use tidewheel::source::{Polled, Source, SourceError};
 use tidewheel::state::{State, StateDirectory};
+use tidewheel::text::InputColumn;
 use tidewheel::text::aggregates::{
     AggregateCall, AggregatesVisitor, ColumnAggregates, ColumnValues, parse_aggregates,
     with_aggregates,
 };
 use tidewheel::text::render::{ResultColumns, ResultRow};
-use tidewheel::{Engine, Progress, Span, WindowSpec};
+use tidewheel::{Engine, Progress, Span, Watermark, WindowSpec};
 
 /// How the run of a state directory was described.
 pub(crate) struct History {
     pub(crate) folder: PathBuf,
     pub(crate) shards: u16,
     pub(crate) columns: ResultColumns,
+    /// Names of the key's parts.
+    pub(crate) keys: Vec<String>,
     pub(crate) format: OutputFormat,
     pub(crate) output: PathBuf,
     pub(crate) delivery: String,
@@ -44,10 +49,19 @@ pub(crate) enum Wanted {
     Enough,
 }
 
+/// How a result came out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Emitted {
+    /// Its number among those of its shard.
+    pub(crate) sequence: u64,
+    /// The merged watermark of its shard that closed the window.
+    pub(crate) watermark: Watermark,
+}
+
 /// Who is shown what comes out again.
 pub(crate) trait Viewer {
-    /// A result, with its number.
-    fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure>;
+    /// A result.
+    fn result(&mut self, emitted: Emitted, row: &ResultRow<'_>) -> Result<Wanted, Failure>;
     /// A late record as it was read, with its number.
     fn late(&mut self, sequence: u64, text: &[u8]) -> Result<(), Failure>;
 }
@@ -81,7 +95,8 @@ impl History {
         };
         let has_kind = line(types::REASONS)? == types::THERE;
         let names = calls.iter().map(|call| call.name.clone()).collect();
-        let columns = ResultColumns::new(keys, names, has_kind).map_err(|_| bad(types::KEYS))?;
+        let columns =
+            ResultColumns::new(keys.clone(), names, has_kind).map_err(|_| bad(types::KEYS))?;
         let late = match line(types::LATE)? {
             path if path == types::NONE => None,
             path => {
@@ -93,6 +108,7 @@ impl History {
             folder: folder.to_owned(),
             shards: number("shards")?,
             columns,
+            keys,
             format: parse_output_format(&line(types::FORMAT)?).map_err(|_| bad(types::FORMAT))?,
             output: PathBuf::from(line(types::OUTPUT)?),
             delivery: line(types::DELIVERY)?,
@@ -121,7 +137,27 @@ impl History {
 
     /// Shows what comes out of a shard's log once more, in the order of its numbers.
     pub(crate) fn replay(&self, shard: ShardIndex, viewer: &mut dyn Viewer) -> Result<(), Failure> {
-        self.visit(|schema| Replaying { history: self, shard, schema, viewer })
+        self.visit(|schema| Replaying { history: self, shard, schema, viewer, witnesses: None })
+    }
+
+    /// The same, and counts the records of which it is made.
+    pub(crate) fn replay_witnessed(
+        &self,
+        shard: ShardIndex,
+        viewer: &mut dyn Viewer,
+        witnesses: SharedWitnesses,
+    ) -> Result<(), Failure> {
+        let witnesses = Some(witnesses);
+        self.visit(|schema| Replaying { history: self, shard, schema, viewer, witnesses })
+    }
+
+    /// No records counted yet.
+    pub(crate) fn witnesses(&self) -> SharedWitnesses {
+        let inputs = types::inputs_of(&self.calls);
+        let kinds = types::recorded(&self.types);
+        let schema = schema_of(&inputs);
+        let kinds = &kinds[..kinds.len().min(inputs.len())];
+        Arc::new(Mutex::new(Witnesses::new((self.spec, self.tick), schema, kinds)))
     }
 
     /// Shows what a result log holds of a shard, in the order of its numbers.
@@ -140,12 +176,17 @@ impl History {
     {
         let inputs = types::inputs_of(&self.calls);
         let places = types::places(&inputs, &types::recorded(&self.types));
-        let schema = Columns::new(u16::try_from(inputs.len()).unwrap_or(u16::MAX));
+        let schema = schema_of(&inputs);
         let place =
             |name: &str| places.iter().find(|(known, _)| known == name).map(|(_, place)| *place);
         with_aggregates(&self.calls, schema, place, visitor(schema))
             .map_err(|error| Failure::Corrupted(format!("{}: {error}", self.folder.display())))?
     }
+}
+
+/// The rows of a run that looks at these columns.
+fn schema_of(inputs: &[InputColumn]) -> Columns {
+    Columns::new(u16::try_from(inputs.len()).unwrap_or(u16::MAX))
 }
 
 /// What a replay has in the place of an input.
@@ -171,13 +212,14 @@ struct Replaying<'h> {
     shard: ShardIndex,
     schema: Columns,
     viewer: &'h mut dyn Viewer,
+    witnesses: Option<SharedWitnesses>,
 }
 
 impl AggregatesVisitor for Replaying<'_> {
     type Output = Result<(), Failure>;
 
     fn visit<const WORDS: usize>(self, aggregates: ColumnAggregates<WORDS>) -> Self::Output {
-        let Self { history, shard, schema, viewer } = self;
+        let Self { history, shard, schema, viewer, witnesses } = self;
         let past = || Box::new(Past(ColumnRows::new(schema))) as Box<dyn Source<Columns>>;
         let sources: Vec<_> = (0..history.sources).map(|_| past()).collect();
         let mut stream = Stream::with_schema(schema, Unfiltered, sources).tick(history.tick);
@@ -190,7 +232,11 @@ impl AggregatesVisitor for Replaying<'_> {
         }
         let state = State::in_directory(&history.folder);
         let pipeline = pipeline.shards(usize::from(history.shards)).state(state);
-        let (engine, results) = pipeline.replay(Some(shard))?;
+        let (mut engine, results) = pipeline.replay(Some(shard))?;
+        if let Some(witnesses) = witnesses {
+            lock(&witnesses).begin(engine.holds_until());
+            engine.observe_replay(move |rows| lock(&witnesses).take(rows));
+        }
         show(engine, results, viewer)
     }
 }
@@ -223,7 +269,10 @@ fn show_one<const WORDS: usize>(
 ) {
     let Ok(Wanted::More) = wanted else { return };
     *wanted = match &output {
-        Output::Result(result) => viewer.result(result.sequence, &row_of(result)),
+        Output::Result(result) => {
+            let (sequence, watermark) = (result.sequence, result.watermark);
+            viewer.result(Emitted { sequence, watermark }, &row_of(result))
+        }
         Output::Late(late) => {
             let text = late.row.text(late.heap);
             viewer.late(late.sequence, text).map(|()| Wanted::More)

@@ -7,7 +7,7 @@ use super::replay::{LogRows, rows_of_log};
 use super::{counted, say};
 use serde_json::{Value, json};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tidewheel::frame::FrameKind;
 use tidewheel::log::{Entry, Guarantee, LogEnd, LogError, LogFiles, LogReader, SegmentName};
@@ -38,16 +38,17 @@ pub(crate) enum LogAction {
         #[arg(long, value_name = "ENTRIES")]
         limit: Option<u64>,
     },
-    /// Read all that a run would go on with, every checksum and every number; exit 4 if anything
-    /// is not as it was written, saying which byte. The torn end that a killed run leaves is no
-    /// damage.
+    /// Read all that a run would go on with, and what is kept for history, every checksum and every
+    /// number; exit 4 if anything is not as it was written, saying which byte, and whether a run
+    /// would go on all the same. The torn end that a killed run leaves is no damage.
     Verify(LogPlace),
     /// Write the rows of a result log (agg --format log), shard by shard, as agg would have.
     Rows(LogRows),
     /// Mend what verify finds damaged, as far as it can be, and delete nothing: log segments from
     /// the damage on, and a damaged snapshot that the log reaches back before, are moved into
-    /// DIR/damaged-1 (or -2 ...). Says what that loses. Exit 4 if it cannot be mended; nothing is
-    /// changed then.
+    /// DIR/damaged-1 (or -2 ...). So is what is damaged of that which is kept for history alone,
+    /// with all that is older: history begins with the next snapshot then. Says what that loses.
+    /// Exit 4 if it cannot be mended; nothing is changed then.
     Repair {
         #[command(flatten)]
         place: LogPlace,
@@ -296,7 +297,7 @@ impl<'p> Looked<'p> {
 
     /// Reads all that a run would read, and says what is not as it was written.
     fn verify(mut self) -> Outcome {
-        let mut damaged = None;
+        let (mut is_damaged, mut is_history_damaged) = (false, false);
         self.directory.output_progress()?;
         for shard in self.shards()? {
             let mut entries = 0_u64;
@@ -308,6 +309,7 @@ impl<'p> Looked<'p> {
                 Ok(end) => {
                     self.write_whole(shard, entries, end.next.0)?;
                     self.write_end(shard, &end)?;
+                    is_history_damaged |= self.verify_history(shard)?;
                 }
                 Err(Failure::Corrupted(problem)) => {
                     self.write(
@@ -316,19 +318,39 @@ impl<'p> Looked<'p> {
                     )?;
                     self.flush()?;
                     say(&problem);
-                    damaged = Some(shard);
+                    is_damaged = true;
                 }
                 Err(other) => return Err(other),
             }
         }
         self.flush()?;
-        match damaged {
-            Some(_) => Err(Failure::Corrupted(format!(
-                "{}: not all of it is as it was written",
-                Path::new(&self.place.folder).display()
+        let folder = self.place.folder.display();
+        match (is_damaged, is_history_damaged) {
+            (false, false) => Ok(()),
+            (true, _) => {
+                Err(Failure::Corrupted(format!("{folder}: not all of it is as it was written")))
+            }
+            (false, true) => Err(Failure::Corrupted(format!(
+                "{folder}: not all that is kept for history is as it was written; a run goes on \
+                 all the same, and tidewheel log repair puts aside what is damaged"
             ))),
-            None => Ok(()),
         }
+    }
+
+    /// Reads what a shard keeps for history, and says what of it is not as it was written; whether
+    /// there is any.
+    fn verify_history(&mut self, shard: ShardIndex) -> Result<bool, Failure> {
+        let Some(history) = self.history(shard)? else { return Ok(false) };
+        self.write(
+            || format!("shard {}: HISTORY DAMAGED; a run goes on all the same", shard.0),
+            || {
+                json!({"shard": shard.0, "history_whole": false, "problems": history.problems,
+                    "run_goes_on": true})
+            },
+        )?;
+        self.flush()?;
+        history.problems.iter().for_each(|problem| say(problem));
+        Ok(true)
     }
 }
 

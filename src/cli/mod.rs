@@ -2,6 +2,7 @@
 
 mod agg;
 mod args;
+mod certificates;
 mod doctor;
 mod exit;
 mod history;

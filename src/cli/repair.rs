@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tidewheel::log::{
     EntrySequence, Guarantee, LogMend, LogPosition, SegmentName, WriterStart, begin_empty,
-    look_how_to_mend,
+    look_at_history, look_how_to_mend,
 };
 use tidewheel::record::ShardIndex;
 use tidewheel::sink::is_result_log;
@@ -27,10 +27,28 @@ struct Mend {
     epoch: u64,
     /// Nothing that it could go on with would be left of it, and something of it is out.
     hopeless: bool,
+    /// What is to be put aside of what only history needs, once the rest is whole.
+    history: Option<HistoryMend>,
+}
+
+/// What a shard keeps for history alone and can not be read, and what lies before it.
+pub(super) struct HistoryMend {
+    /// What is wrong with it.
+    pub(super) problems: Vec<String>,
+    /// Files of snapshots that are to be put aside, oldest first.
+    snapshots: Vec<String>,
+    /// Segments that are, oldest first.
+    segments: Vec<SegmentName>,
+    /// The first entry that history reaches back to then.
+    begins: EntrySequence,
 }
 
 impl Mend {
     fn is_needed(&self) -> bool {
+        self.is_needed_by_a_run() || self.history.is_some()
+    }
+
+    fn is_needed_by_a_run(&self) -> bool {
         self.snapshot.is_some() || self.log.is_some()
     }
 
@@ -77,6 +95,12 @@ impl Looked<'_> {
         for mend in &mends {
             self.mend(mend, &mut aside)?;
         }
+        if !dry_run && mends.iter().any(Mend::is_needed_by_a_run) {
+            // Where what a run needs was damaged, history could not be looked at before.
+            for mend in self.mends()?.iter().filter(|mend| mend.history.is_some()) {
+                self.mend(mend, &mut aside)?;
+            }
+        }
         if mends.iter().any(Mend::loses_entries) {
             self.tell_next()?;
         }
@@ -118,9 +142,40 @@ impl Looked<'_> {
                 None => snapshot.is_some() && self.is_empty(shard)?,
             };
             let hopeless = is_empty && is_out(shard);
-            mends.push(Mend { shard, snapshot, log, epoch, hopeless });
+            let history = match snapshot.is_none() && log.is_none() {
+                true => self.history(shard)?,
+                false => None,
+            };
+            mends.push(Mend { shard, snapshot, log, epoch, hopeless, history });
         }
         Ok(mends)
+    }
+
+    /// What is to be put aside of a shard's history, of which all that a run needs is whole; `None`
+    /// where history is, too.
+    pub(super) fn history(&self, shard: ShardIndex) -> Result<Option<HistoryMend>, Failure> {
+        let Some(in_force) = self.directory.snapshot(shard)? else { return Ok(None) };
+        let needed = in_force.next;
+        let mut kept = self.directory.kept_snapshots(shard)?;
+        kept.retain(|next| *next <= needed);
+        let (mut problems, mut whole) = (Vec::new(), Vec::new());
+        for next in &kept {
+            match self.directory.kept_snapshot(shard, *next) {
+                Ok(_) => whole.push(*next),
+                Err(error @ StateError::DamagedHistory { .. }) => problems.push(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let told = (shard, self.directory.identity());
+        let log = look_at_history(&self.files, told, &whole, needed).map_err(failed)?;
+        problems.extend(log.problem);
+        if problems.is_empty() {
+            return Ok(None);
+        }
+        kept.retain(|next| *next < log.begins || !whole.contains(next));
+        let file = |next: &EntrySequence| self.directory.kept_snapshot_file(shard, *next);
+        let snapshots = kept.iter().map(file).collect();
+        Ok(Some(HistoryMend { problems, snapshots, segments: log.before, begins: log.begins }))
     }
 
     /// Whether a shard has no log.
@@ -173,10 +228,40 @@ impl Looked<'_> {
                 self.tell_moved(shard, &name, &to, aside.dry_run)?;
             }
         }
+        if let Some(history) = &mend.history {
+            self.mend_history(shard, history, aside)?;
+        }
         match &mend.log {
             Some(log) if mend.loses_entries() => self.tell_lost(shard, log),
             _ => Ok(()),
         }
+    }
+
+    /// Puts aside what of history can not be read and what lies before it, the oldest first: a
+    /// repair that ends in between is gone on with by the next one.
+    fn mend_history(
+        &mut self,
+        shard: ShardIndex,
+        history: &HistoryMend,
+        aside: &mut Aside,
+    ) -> Outcome {
+        history.problems.iter().for_each(|problem| say(problem));
+        let segments = history.segments.iter().map(ToString::to_string);
+        for name in segments.chain(history.snapshots.iter().cloned()) {
+            let to = aside.put(&name)?;
+            self.tell_moved(shard, &name, &to, aside.dry_run)?;
+        }
+        let begins = history.begins.0;
+        self.write(
+            || match begins {
+                0 => format!("shard {}: history reaches back to the log's start", shard.0),
+                _ => format!(
+                    "shard {}: history reaches back to entry {begins}, and no run needs more",
+                    shard.0
+                ),
+            },
+            || json!({"shard": shard.0, "history_begins": begins, "dry_run": aside.dry_run}),
+        )
     }
 
     /// Makes the segment with which the log goes on behind the snapshot.

@@ -2,7 +2,7 @@
 
 use super::args::{Destination, destination, parse_text_format};
 use super::exit::Failure;
-use super::history::{History, Viewer, Wanted};
+use super::history::{Emitted, History, Viewer, Wanted};
 use super::output::{is_same_file, name_of, start};
 use std::io::Write;
 use std::path::PathBuf;
@@ -87,7 +87,7 @@ pub(crate) fn rows_of_log(arguments: &LogRows) -> Result<(), Failure> {
 }
 
 /// Refuses to write over what the run itself has written, or late records of a run without them.
-fn refuse(
+pub(crate) fn refuse(
     (output, late): (&Destination, Option<&Destination>),
     history: &History,
 ) -> Result<(), Failure> {
@@ -209,7 +209,8 @@ impl Copy {
 }
 
 impl Viewer for Copy {
-    fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+    fn result(&mut self, emitted: Emitted, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        let sequence = emitted.sequence;
         // They come in the order of their windows' ends.
         if self.until.is_some_and(|until| row.window_end > until) {
             self.seen.beyond.get_or_insert((sequence, row.window_end));

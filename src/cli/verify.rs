@@ -3,10 +3,12 @@
 //! A window's results are told by how many there are and by a digest that does not depend on their
 //! order: the sum of the rows' hashes. Both are made of the log, taken again, and of the file.
 
-use super::args::{Delivery, OutputFormat, OutputStyle};
+use super::args::{Delivery, Destination, OutputFormat, OutputStyle, destination};
+use super::certificates::Certificates;
 use super::counted;
 use super::exit::{Failure, STANDARD_OUTPUT};
-use super::history::{History, Viewer, Wanted};
+use super::history::{Emitted, History, Viewer, Wanted};
+use super::replay::refuse;
 use super::rows::{RowBuffer, Rows};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -37,6 +39,30 @@ pub(crate) struct Verify {
     /// How it is written.
     #[arg(long, value_enum, default_value = "text")]
     format: OutputStyle,
+    /// Write down for each result that is looked at of which records of the log it is made; '-' is
+    /// standard output, and the verdict goes to standard error then. JSON Lines where FILE ends in
+    /// .jsonl, .ndjson or .json, else CSV:
+    ///   window_start, window_end, the key   the result, and the
+    ///   shard, result                       shard it is of, its number among the shard's
+    ///   watermark    of the shard, by which it came out; 'end' where all input had ended
+    ///   records      how many it is made of
+    ///   first_entry, first_source, first_row, last_entry, last_source, last_row
+    ///                the first and the last of them in the shard's log, as log dump shows it: the
+    ///                entry, the source, and the number of the row among those that the source has
+    ///                sent to this shard. It is not the number of the line in the input, which not
+    ///                every log has, and is another one with another number of shards
+    ///   digest       the sum, modulo 2^128, of the XXH3 hashes (128 bits, no seed, written as
+    ///                hexadecimal) of each record's time (nanoseconds since 1970, 8 bytes), key and
+    ///                values: for each part of the key its length in 4 bytes and its text, of a
+    ///                null ffffffff, and with the length's highest bit set where it was no text in
+    ///                JSON; for each column that is aggregated, in the order in which --agg names
+    ///                them, a byte 1 and 8 bytes (i64 or f64; none where values are only counted),
+    ///                or a byte 0 for a null; all little-endian. The same for the same records,
+    ///                whatever the number of shards
+    /// Left out are results of whose records some lie before what is kept of the log. It takes
+    /// memory for each key of each slice of an open window, and time for each slice of a result.
+    #[arg(long, value_name = "FILE", value_parser = destination(), verbatim_doc_comment)]
+    certificates: Option<Destination>,
 }
 
 /// A window, by its end and its start: the order in which windows come out.
@@ -75,11 +101,23 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         )));
     }
     let (progress, late_lines) = written(&history)?;
+    let mut certificates = match &arguments.certificates {
+        Some(to) => {
+            refuse((to, None), &history)?;
+            Some(Certificates::begin(&history, to)?)
+        }
+        None => None,
+    };
     let mut windows = BTreeMap::new();
     let (mut covered, mut late) = (None, Late::default());
     for shard in history.shards(None)? {
         let mut log = OfLog::new(&history, &progress, shard, &mut windows);
-        history.replay(shard, &mut log)?;
+        match &mut certificates {
+            Some(certificates) => {
+                certificates.replay((&history, shard), log.results, &mut log)?;
+            }
+            None => history.replay(shard, &mut log)?,
+        }
         covered = covered.max(log.covered_from());
         late.add(&log);
     }
@@ -96,6 +134,7 @@ pub(crate) fn run(arguments: &Verify) -> Result<(), Failure> {
         beyond,
         uncovered: uncovered.values().map(|sides| sides.file.rows).sum(),
         late: late.compare(&history, (&progress, late_lines))?,
+        certificates: certificates.map(Certificates::finish).transpose()?,
         windows,
     };
     verdict.tell()
@@ -133,7 +172,7 @@ struct Held<'v> {
 }
 
 impl Viewer for Held<'_> {
-    fn result(&mut self, _: u64, _: &ResultRow<'_>) -> Result<Wanted, Failure> {
+    fn result(&mut self, _: Emitted, _: &ResultRow<'_>) -> Result<Wanted, Failure> {
         self.results += 1;
         Ok(Wanted::More)
     }
@@ -182,7 +221,7 @@ struct RowsOfLog<'v> {
 }
 
 impl Viewer for RowsOfLog<'_> {
-    fn result(&mut self, _: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+    fn result(&mut self, _: Emitted, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
         (self.on_row)((row.window_end, row.window_start), self.buffer.render(row)?);
         Ok(Wanted::More)
     }
@@ -239,7 +278,8 @@ impl<'v> OfLog<'v> {
 }
 
 impl Viewer for OfLog<'_> {
-    fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+    fn result(&mut self, emitted: Emitted, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        let sequence = emitted.sequence;
         let ends = (row.window_end, row.window_start);
         self.first.get_or_insert((sequence, ends));
         if sequence < self.results {
@@ -343,6 +383,8 @@ struct Verdict<'v> {
     /// Results whose log is not kept.
     uncovered: u64,
     late: LateVerdict,
+    /// Certificates, and results of which there are none.
+    certificates: Option<(u64, u64)>,
     windows: BTreeMap<Ends, Sides>,
 }
 
@@ -356,11 +398,16 @@ impl Verdict<'_> {
             OutputStyle::Text => self.text(&differing)?,
             OutputStyle::Json => vec![self.json(&differing).to_string()],
         };
-        let mut out = std::io::stdout().lock();
-        let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
-        written
-            .and_then(|()| out.flush())
-            .map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))?;
+        if self.arguments.certificates == Some(Destination::StandardOutput) {
+            // Whether anyone can hear it does not change what the command does.
+            let _ = lines.iter().try_for_each(|line| writeln!(std::io::stderr(), "{line}"));
+        } else {
+            let mut out = std::io::stdout().lock();
+            let written = lines.iter().try_for_each(|line| writeln!(out, "{line}"));
+            written
+                .and_then(|()| out.flush())
+                .map_err(|error| Failure::writing(STANDARD_OUTPUT, &error))?;
+        }
         match pass {
             true => Ok(()),
             false => Err(Failure::Corrupted(format!(
@@ -392,7 +439,11 @@ impl Verdict<'_> {
             }
         };
         let pass = differing.is_empty() && !matches!(self.late, LateVerdict::Other { .. });
+        let certificates = self
+            .certificates
+            .map(|(written, left_out)| json!({"written": written, "left_out": left_out}));
         json!({"pass": pass, "windows": self.windows.len(), "results": self.results(),
+            "certificates": certificates,
             "uncovered_results": self.uncovered, "bytes_beyond": self.beyond, "late": late,
             "differing": differing.iter().map(window).collect::<Vec<_>>()})
     }
@@ -440,6 +491,16 @@ impl Verdict<'_> {
                  wrote them, or a run that was cut off; the next run cuts them away",
                 counted(self.beyond, "byte")
             ));
+        }
+        if let Some((written, left_out)) = self.certificates {
+            lines.push(format!("certified: {}", counted(written, "result")));
+            if left_out > 0 {
+                lines.push(format!(
+                    "not certified: {}, of whose records some may lie before what is kept of the \
+                     log (agg --keep)",
+                    counted(left_out, "result")
+                ));
+            }
         }
         match self.late {
             LateVerdict::None => {}
@@ -512,7 +573,8 @@ struct OneWindow<'v> {
 }
 
 impl Viewer for OneWindow<'_> {
-    fn result(&mut self, sequence: u64, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+    fn result(&mut self, emitted: Emitted, row: &ResultRow<'_>) -> Result<Wanted, Failure> {
+        let sequence = emitted.sequence;
         let ends = (row.window_end, row.window_start);
         if ends > self.ends || sequence >= self.results {
             return Ok(Wanted::Enough);

@@ -8,9 +8,9 @@ use crate::metrics::{ShardMeter, SourceMeter};
 use crate::operator::Stage;
 use crate::record::Schema;
 use crate::ring::LocalRing;
-use crate::shard::{CommitRequest, Intake, Progress, SegmentWork, Shard};
+use crate::shard::{CommitRequest, Intake, Progress, ReplayObserver, SegmentWork, Shard};
 use crate::sink::ResultSink;
-use crate::time::{Clock, MonotonicNanos, SystemClock};
+use crate::time::{Clock, EventTime, MonotonicNanos, SystemClock};
 use crossbeam::channel::Sender;
 use std::sync::Arc;
 
@@ -25,6 +25,10 @@ pub(super) trait CoreDuty: Send {
     fn sync_with(&mut self, syncs: Sender<CommitRequest>, bell: Bell);
     /// Has another thread make and remove segments of the shard's log.
     fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell);
+    /// Shows the rows that the shard takes again.
+    fn observe_replay(&mut self, observer: ReplayObserver);
+    /// Windows of the shard that start before this may hold rows already.
+    fn holds_until(&self) -> Option<EventTime>;
 }
 
 pub(super) struct Core<S: Schema, P: Stage<S>, A: Aggregate<<P::Out as Schema>::Row>, R> {
@@ -103,5 +107,13 @@ where
 
     fn make_segments_with(&mut self, work: Sender<SegmentWork>, bell: Bell) {
         self.shard.make_segments_with(work, bell);
+    }
+
+    fn observe_replay(&mut self, observer: ReplayObserver) {
+        self.shard.observe_replay(observer);
+    }
+
+    fn holds_until(&self) -> Option<EventTime> {
+        self.shard.holds_until()
     }
 }

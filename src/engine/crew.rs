@@ -180,6 +180,12 @@ mod tests {
         fn sync_with(&mut self, _: Sender<CommitRequest>, _: Bell) {}
 
         fn make_segments_with(&mut self, _: Sender<SegmentWork>, _: Bell) {}
+
+        fn observe_replay(&mut self, _: crate::shard::ReplayObserver) {}
+
+        fn holds_until(&self) -> Option<crate::time::EventTime> {
+            None
+        }
     }
 
     #[test]

@@ -29,11 +29,11 @@ pub use stream::{Aggregated, Pipeline, Stream, Windowed};
 use self::core::CoreDuty;
 use crate::cpu::{Bell, IdlePolicy, Placement, StopReason, StopSignal};
 use crate::metrics::{MeterBoard, Metrics};
-use crate::shard::Progress;
+use crate::shard::{Progress, ReplayedRows};
 #[cfg(doc)]
 use crate::state::Durability;
 use crate::state::StateDirectory;
-use crate::time::MonotonicNanos;
+use crate::time::{EventTime, MonotonicNanos};
 use std::sync::Arc;
 
 /// An engine that is assembled and has not run yet.
@@ -103,6 +103,24 @@ impl Engine {
     /// [`Progress::Finished`].
     pub fn stop(&self) {
         self.stop.raise(StopReason::Requested);
+    }
+
+    /// Shows the rows that shards take again of their logs, entry by entry, before they are folded.
+    /// To be called before the first step. See [`Pipeline::replay`].
+    pub fn observe_replay(
+        &mut self,
+        observer: impl FnMut(&ReplayedRows<'_>) + Clone + Send + 'static,
+    ) {
+        for core in &mut self.cores {
+            core.observe_replay(Box::new(observer.clone()));
+        }
+    }
+
+    /// Windows that start before this may hold rows already, in some shard; `None` where no window
+    /// does. Before the first step of a [replay](Pipeline::replay) these are of snapshots, and all
+    /// rows of later windows are in what is taken again.
+    pub fn holds_until(&self) -> Option<EventTime> {
+        self.cores.iter().filter_map(|core| core.holds_until()).max()
     }
 
     /// The state directory, where there is one. It stays locked as long as anyone has it.

@@ -2,7 +2,7 @@
 //! changed here.
 
 use super::backing::{Backing, Segment};
-use super::error::LogError;
+use super::error::{LogError, Refusal};
 use super::reader::LogReader;
 use super::segment::{HeaderFault, LogIdentity, SEGMENT_HEADER_WORDS, SegmentHeader};
 use super::{EntrySequence, LogPosition, SegmentName};
@@ -25,6 +25,17 @@ pub struct LogMend {
     pub next: EntrySequence,
     /// The entry behind the last of those that are lost, as far as can be told.
     pub lost_before: Option<EntrySequence>,
+}
+
+/// What of a shard's log can be taken again that a run does not need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHistory {
+    /// What is wrong with it, in words.
+    pub problem: Option<String>,
+    /// The first entry from which it can be taken again.
+    pub begins: EntrySequence,
+    /// The segments that hold only entries before, oldest first.
+    pub before: Vec<SegmentName>,
 }
 
 /// What stands at the start of a segment, if it is one of this log.
@@ -85,6 +96,63 @@ pub fn look_how_to_mend<B: Backing>(
     let aside = all.iter().map(|found| found.name).filter(is_aside).collect();
     let lost_before = last_known(backing, (shard, identity), &all)?.filter(|last| *last > next);
     Ok(Some(LogMend { problem, aside, cut, anew, next, lost_before }))
+}
+
+/// Looks from where on a shard's log can be taken again, that is whole from the entry `needed` on:
+/// from its start, or from one of `bases`, in their order, before which snapshots stand that are
+/// whole.
+///
+/// # Errors
+/// When the system says no, or the log is of a later version.
+pub fn look_at_history<B: Backing>(
+    backing: &Arc<B>,
+    (shard, identity): (ShardIndex, LogIdentity),
+    bases: &[EntrySequence],
+    needed: EntrySequence,
+) -> Result<LogHistory, LogError> {
+    let all = look_at_all(&**backing, (shard, identity))?;
+    let mut problem = damaged_start(&**backing, &all)?;
+    let oldest = all.iter().find_map(|found| found.header).map(|header| header.first());
+    let reached = |base: &EntrySequence| *base < needed && oldest.is_some_and(|it| it <= *base);
+    let start = EntrySequence(0);
+    let bases = std::iter::once(start).chain(bases.iter().copied().filter(|base| *base > start));
+    let mut begins = needed;
+    for base in bases.filter(reached) {
+        let opened = LogReader::open(Arc::clone(backing), shard, Some(identity));
+        match opened.and_then(|mut reader| read_through(&mut reader, base)) {
+            Ok(()) => {
+                begins = base;
+                break;
+            }
+            Err(error) if is_damage(&error) => {
+                problem.get_or_insert(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let holds = |found: &Found| found.header.is_some_and(|header| header.first() <= begins);
+    let holder = all.iter().rposition(holds).unwrap_or(0);
+    let before = all[..holder].iter().map(|found| found.name).collect();
+    Ok(LogHistory { problem, begins, before })
+}
+
+/// What is wrong with segments before the first that has a header. Where nothing was ever written
+/// there, a run ended before it had written one.
+fn damaged_start<B: Backing>(backing: &B, all: &[Found]) -> Result<Option<String>, LogError> {
+    for Found { name, .. } in all.iter().take_while(|found| found.header.is_none()) {
+        let path = || backing.path_of(*name);
+        let segment = backing.open(*name).map_err(LogError::io(path(), "open"))?;
+        let mut words = [0_u64; SEGMENT_HEADER_WORDS];
+        if segment.bytes() >= size_of_val(&words) as u64 {
+            segment.read(0, &mut words).map_err(LogError::io(path(), "read the header of"))?;
+        }
+        if words.iter().any(|word| *word != 0) {
+            let position = LogPosition { segment: *name, offset: 0 };
+            let error = LogError::Damaged { path: path(), position, reason: Refusal::Header };
+            return Ok(Some(error.to_string()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether it is what can be mended, and not what stands in the way of looking.

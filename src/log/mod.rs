@@ -45,7 +45,7 @@ pub use files::{LogFiles, LogSegment};
 #[cfg(unix)]
 pub use mapped::{MappedFiles, MappedSegment};
 pub use memory::{CrashingFiles, MemorySegment};
-pub use mend::{LogMend, look_how_to_mend};
+pub use mend::{LogHistory, LogMend, look_at_history, look_how_to_mend};
 pub use name::SegmentName;
 pub use plain::{PlainFiles, PlainSegment};
 pub use reader::{Entry, LogEnd, LogReader, Torn};

@@ -131,6 +131,7 @@ impl Unkept {
 /// An entry of an earlier run.
 #[derive(Debug)]
 pub(super) struct Replayed<'j> {
+    pub(super) entry: EntrySequence,
     pub(super) lane: usize,
     pub(super) frame: Frame<'j>,
     /// Whether it is the first of its run.
@@ -219,7 +220,7 @@ impl Journal {
         point.map_err(|error| failed(LogError::io(path(), "read an entry")(error)))?;
         let begins_run = self.epoch.replace(entry.epoch) != Some(entry.epoch);
         let lane = usize::from(entry.frame.header().partition);
-        Ok(Some(Replayed { lane, frame: entry.frame, begins_run }))
+        Ok(Some(Replayed { entry: entry.sequence, lane, frame: entry.frame, begins_run }))
     }
 
     /// The shard begins with a snapshot that was made when so much had come `out`.

@@ -4,6 +4,7 @@ use super::commit::CommitRequest;
 use super::heard::Heard;
 use super::journal::{Admission, Journal, Replayed};
 use super::progress::Progress;
+use super::replayed::{ReplayObserver, ReplayedRows};
 use super::segments::SegmentWork;
 use super::snapshots::{Frozen, Written};
 use crate::aggregate::Aggregate;
@@ -19,7 +20,7 @@ use crate::record::{KeyKind, NotSaved, Schema, ShardIndex, WordsReader, WordsWri
 use crate::ring::LocalRing;
 use crate::sink::{OutputCounts, ResultSink, Session};
 use crate::state::StateError;
-use crate::time::{Clock, MonotonicNanos, Watermark};
+use crate::time::{Clock, EventTime, MonotonicNanos, Watermark};
 use crate::window::{Added, Firing, Flow, LateRow, StoreError, WindowStore};
 use crossbeam::channel::Sender;
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub struct ShardParts<S: Schema, A: Aggregate<S::Row>, R> {
 pub struct Shard<S: Schema, A: Aggregate<S::Row>, R> {
     pub(super) parts: ShardParts<S, A, R>,
     pub(super) journal: Option<Journal>,
+    /// Who is shown what is taken again.
+    observer: Option<ReplayObserver>,
     /// Which lane the next step begins with, so that none is favoured.
     first_lane: usize,
     /// Whether a source stopped before its end: what is open then comes out as interrupted.
@@ -159,6 +162,7 @@ where
         Ok(Self {
             parts,
             journal,
+            observer: None,
             first_lane: 0,
             interrupted: false,
             unlocked: None,
@@ -166,6 +170,16 @@ where
             stopped_at: None,
             finished: false,
         })
+    }
+
+    /// Shows the rows that are taken again, from now on, before they are folded.
+    pub fn observe_replay(&mut self, observer: ReplayObserver) {
+        self.observer = Some(observer);
+    }
+
+    /// Windows that start before this may hold rows already; `None` where no window does.
+    pub fn holds_until(&self) -> Option<EventTime> {
+        self.parts.store.holds_until()
     }
 
     /// What has come out of it, earlier runs counted in.
@@ -285,7 +299,7 @@ where
     fn replay(&mut self, clock: &impl Clock, stopping: bool) -> Result<Progress, ShardError> {
         for _ in 0..FRAMES_PER_LANE_STEP {
             let Some(journal) = &mut self.journal else { break };
-            let Some(Replayed { lane, frame, begins_run }) = journal.replay()? else {
+            let Some(Replayed { entry, lane, frame, begins_run }) = journal.replay()? else {
                 journal.end_replay(self.parts.sink.taken())?;
                 self.parts.merge.begin_run();
                 break;
@@ -293,6 +307,12 @@ where
             let (inbox, mut operators) = self.parts.split();
             if begins_run {
                 operators.merge.begin_run();
+            }
+            if let Some(observer) = &mut self.observer
+                && frame.header().kind() == Some(FrameKind::Records)
+            {
+                let judged_by = operators.merge.judge(lane, frame.header().watermark());
+                observer(&ReplayedRows { shard: operators.shard, entry, frame, judged_by });
             }
             let applied = operators.apply(lane, frame)?;
             inbox.note_earlier(lane, applied.records);

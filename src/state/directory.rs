@@ -349,11 +349,21 @@ impl StateDirectory {
     ) -> Result<Snapshot, StateError> {
         let path = self.folder.join(KeptName { shard, next }.file_name());
         let told = path.display().to_string();
-        let snapshot = snapshot::read(&path, shard, self.identity)?;
+        let snapshot = match snapshot::read(&path, shard, self.identity) {
+            Err(StateError::Damaged { path, problem }) => {
+                return Err(StateError::DamagedHistory { path, problem });
+            }
+            read => read?,
+        };
         snapshot.filter(|snapshot| snapshot.next == next).ok_or_else(|| {
             let problem = "it is gone, or of another place of the log".to_owned();
-            StateError::Damaged { path: told, problem }
+            StateError::DamagedHistory { path: told, problem }
         })
+    }
+
+    /// The file of a snapshot that is kept, by name.
+    pub fn kept_snapshot_file(&self, shard: ShardIndex, next: EntrySequence) -> String {
+        KeptName { shard, next }.file_name()
     }
 
     /// From where on a shard's log stays, now that a snapshot of it is in force from which `needed`

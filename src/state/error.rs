@@ -85,6 +85,17 @@ pub enum StateError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A snapshot that is kept for history is not what was written.
+    #[error(
+        "{path}: {problem}; only history needs it, and a run goes on all the same: put the file \
+         back as it was, or let tidewheel log repair put it aside"
+    )]
+    DamagedHistory {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A source can not be read again, so nothing could go on.
     #[error(
         "{name}: can not be read again from where it was left, which is what keeping state is \

@@ -341,6 +341,13 @@ impl WindowSpec {
         }
     }
 
+    /// The windows that hold a time, in their order.
+    pub fn windows_of(&self, nanos: i64) -> impl Iterator<Item = WindowIndex> + use<> {
+        let distance = i128::from(nanos) - i128::from(self.offset);
+        let last = distance.div_euclid(i128::from(self.slide));
+        (self.last_ended(nanos).next().0..=last).map(WindowIndex)
+    }
+
     /// The end of the last window that holds a time.
     pub fn last_end_of(&self, nanos: i64) -> i64 {
         let distance = i128::from(nanos) - i128::from(self.offset);

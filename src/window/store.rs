@@ -15,7 +15,7 @@ use crate::aggregate::Aggregate;
 use crate::frame::Frame;
 use crate::limits::{KEY_BYTES_MAX, LIVE_KEYS_DEFAULT, OPEN_SLICES_MAX};
 use crate::record::{KeyKind, Moment, Schema, TableHasher};
-use crate::time::{Span, Watermark};
+use crate::time::{EventTime, Span, Watermark};
 use saved::Freeze;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -746,6 +746,14 @@ impl<K: KeyKind, A: Aggregate<Row>, Row: ?Sized> WindowStore<K, A, Row> {
             }
             self.forget(pane.entries.len());
         }
+    }
+
+    /// Windows that start before this may hold rows already; `None` where no window does.
+    pub fn holds_until(&self) -> Option<EventTime> {
+        let slices = self.slices.by_time().map(|(slice, _)| slice);
+        let held = self.held.keys().map(|(_, slice)| *slice);
+        let last = slices.chain(held).chain(self.sliding.slices_retained()).max();
+        last.map(|slice| EventTime::from_nanos(self.spec.slice_end(slice)))
     }
 
     /// What the store holds. Costs the same however much that is: it is asked at every close.

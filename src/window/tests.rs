@@ -479,6 +479,17 @@ fn run(case: &Case) -> Run {
 
 proptest! {
     #[test]
+    fn the_windows_of_a_time_are_those_that_hold_it(spec in spec(), time in -200_i64..200) {
+        let holds = |window| {
+            let (start, end) = bounds(&spec, window);
+            (start..end).contains(&i128::from(time))
+        };
+        let of_time: Vec<_> = spec.windows_of(time).map(|window| window.0).collect();
+        let around = of_time[0] - 50..of_time[of_time.len() - 1] + 50;
+        prop_assert!(around.filter(|window| holds(*window)).eq(of_time));
+    }
+
+    #[test]
     fn a_spec_is_parsed_as_it_is_displayed(
         size in 1..100_000_000_u64,
         slide in 1..100_000_000_u64,
