@@ -68,7 +68,7 @@ fn runs_that_are_killed_leave_what_one_run_leaves() {
 
 #[test]
 fn a_run_whose_late_records_go_nowhere_is_gone_on_with_behind_a_snapshot() {
-    let scratch = Scratch::new(30_000);
+    let scratch = Scratch::new(ROWS);
     let kept = ["--state", "state", "--output", "out.csv", "--snapshot-every", "20KB"];
     let done = run(&scratch, &kept);
     assert!(done.status.success() && errors(&done).contains(" late, "), "{}", errors(&done));
