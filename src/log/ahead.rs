@@ -14,6 +14,7 @@ use crate::limits::{FRAME_BYTES_MAX, LOG_FILL_BYTES};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Something to be done about a log's segments, by whoever may block.
@@ -23,6 +24,8 @@ pub struct SegmentRequest<B: Backing> {
     done: Sender<Done<B::Segment>>,
     /// Whether the writer is still there.
     writer: Weak<()>,
+    /// Whether a segment could not be removed: those behind it stay then, since a log has no gaps.
+    stuck: Arc<AtomicBool>,
 }
 
 enum What<S> {
@@ -51,15 +54,17 @@ impl<B: Backing> fmt::Debug for SegmentRequest<B> {
 impl<B: Backing> SegmentRequest<B> {
     /// Does it, which blocks, and lets the writer know.
     pub fn fulfil(self) {
-        let Self { backing, what, done, writer } = self;
+        let Self { backing, what, done, writer, stuck } = self;
         let did = match what {
             What::Make(bytes, guarantee) => {
                 let is_wanted = || writer.strong_count() > 0;
                 // The writer tries by itself when it needs one, and tells what is wrong.
                 Done::Made(make(&*backing, bytes, (guarantee, &is_wanted)).unwrap_or_default())
             }
+            What::Remove(..) if stuck.load(Ordering::Relaxed) => return,
             What::Remove(name, segment) => {
                 let removed = remove(&*backing, name);
+                stuck.store(removed.is_err(), Ordering::Relaxed);
                 drop(segment);
                 Done::Removed(removed)
             }
@@ -118,6 +123,7 @@ pub(super) struct Helper<B: Backing> {
     tell: Sender<Done<B::Segment>>,
     told: Receiver<Done<B::Segment>>,
     here: Arc<()>,
+    stuck: Arc<AtomicBool>,
     /// Whether a segment is being made.
     is_making: bool,
     made: Option<B::Segment>,
@@ -138,6 +144,7 @@ impl<B: Backing> Helper<B> {
             tell,
             told,
             here: Arc::new(()),
+            stuck: Arc::default(),
             is_making: false,
             made: None,
             removing: 0,
@@ -150,6 +157,7 @@ impl<B: Backing> Helper<B> {
             what,
             done: self.tell.clone(),
             writer: Arc::downgrade(&self.here),
+            stuck: Arc::clone(&self.stuck),
         });
     }
 
@@ -309,6 +317,29 @@ mod tests {
             });
             assert_eq!(others.count(), 0);
         }
+    }
+
+    #[test]
+    fn behind_a_segment_that_can_not_be_removed_none_is() {
+        let backing = Arc::new(CrashingFiles::new());
+        let mut writer = begin(&backing, Guarantee::Process);
+        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
+        writer.help_with(move |request| sender.send(request).unwrap());
+        let all = frames(2_000);
+        for frame in &all {
+            writer.append(Frame::trusted(frame)).unwrap();
+        }
+        let before = backing.list().unwrap().len();
+        writer.release_before(EntrySequence(1_990)).unwrap();
+        let removals = requests.len() - 1;
+        assert!(removals > 3, "{removals} are to be removed");
+        // Somebody else has removed the oldest.
+        backing
+            .remove(SegmentName { number: 0, ..start(0, 0, Guarantee::Process).segment })
+            .unwrap();
+        requests.try_iter().for_each(SegmentRequest::fulfil);
+        assert!(writer.is_tidy().is_err());
+        assert_eq!(backing.list().unwrap().len(), before - 1);
     }
 
     #[test]
