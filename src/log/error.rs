@@ -72,11 +72,13 @@ pub enum LogError {
     },
     /// The log does not go on where the shard's snapshot stands.
     #[error(
-        "the log of shard {} goes on with entry {found}, and its snapshot with entry {first}: \
-         files of it are missing; put them back from a copy, or begin anew with another state \
-         directory", shard.0
+        "beside {path} segments are missing, or the snapshot: the log of shard {} goes on with \
+         entry {found}, and its snapshot with entry {first}, which is 0 where there is none; put \
+         the files back from a copy, or begin anew with another state directory", shard.0
     )]
     Lost {
+        /// The segment with that entry, or the last before it.
+        path: String,
         /// Whose log.
         shard: ShardIndex,
         /// The entry that the log has, or would have, next.

@@ -193,7 +193,9 @@ impl<B: Backing> LogReader<B> {
         let found = self.due.unwrap_or_default();
         if found != first {
             let shard = self.shard;
-            return Err(LogError::Lost { shard, found: found.0, first: first.0 });
+            let last = self.end.segments.last().map(|(name, _)| *name).or(self.end.last);
+            let path = self.backing.path_of(last.unwrap_or(SegmentName { shard, number: 0 }));
+            return Err(LogError::Lost { path, shard, found: found.0, first: first.0 });
         }
         Ok(())
     }
