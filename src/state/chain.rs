@@ -9,6 +9,7 @@
 //! to is never missing, whenever a run ends. Parts that nothing in force refers to are left over.
 
 use super::error::StateError;
+use super::name::{Use, placed_in};
 use crate::fault;
 use crate::log::EntrySequence;
 use crate::record::ShardIndex;
@@ -16,28 +17,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// The name of a snapshot as a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PartName {
-    pub(super) shard: ShardIndex,
-    pub(super) next: EntrySequence,
-}
-
-impl PartName {
-    /// What a file is called.
-    pub(super) fn file_name(self) -> String {
-        format!("s{:03}-{:016}.part", self.shard.0, self.next.0)
-    }
-
-    /// The part that a file of this name is.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (shard, next) = text.strip_prefix('s')?.strip_suffix(".part")?.split_once('-')?;
-        let (shard, next) = (ShardIndex(shard.parse().ok()?), EntrySequence(next.parse().ok()?));
-        // Only what we would have written ourselves: no sign, no missing zero.
-        Some(Self { shard, next }).filter(|name| name.file_name() == text)
-    }
-}
 
 /// A file of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,19 +47,6 @@ impl SnapshotChain {
     }
 }
 
-/// The parts of a shard that there are, in order.
-pub(super) fn parts_in(folder: &Path, shard: ShardIndex) -> Result<Vec<PartName>, StateError> {
-    let listed = || StateError::io(folder.display().to_string(), "list");
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(folder).map_err(listed())? {
-        let name = entry.map_err(listed())?.file_name();
-        let name = name.to_str().and_then(PartName::parse);
-        parts.extend(name.filter(|name| name.shard == shard));
-    }
-    parts.sort_unstable();
-    Ok(parts)
-}
-
 /// Removes the parts of a shard that are not `needed`; those that can be opened are handed over, so
 /// that their space can be given back later.
 pub(super) fn forget_parts(
@@ -89,7 +55,9 @@ pub(super) fn forget_parts(
     needed: &[EntrySequence],
 ) -> Result<Vec<File>, StateError> {
     let mut forgotten = Vec::new();
-    for name in parts_in(folder, shard)?.into_iter().filter(|name| !needed.contains(&name.next)) {
+    for name in
+        placed_in(folder, shard, Use::Part)?.into_iter().filter(|name| !needed.contains(&name.next))
+    {
         let path = folder.join(name.file_name());
         forgotten.extend(OpenOptions::new().write(true).open(&path).ok());
         fault::point("snapshot.forget")
@@ -152,21 +120,5 @@ impl Replaced {
             }
         }
         Ok(!self.files.is_empty())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_is_parsed_as_it_is_displayed_and_nothing_else_is_one() {
-        for (shard, next) in [(0, 0), (3, 4711), (255, u64::MAX)] {
-            let name = PartName { shard: ShardIndex(shard), next: EntrySequence(next) };
-            assert_eq!(PartName::parse(&name.file_name()), Some(name));
-        }
-        for other in ["s003.snapshot", "s003-4711.part", "s003-0000000000004711.snapshot", "s3-"] {
-            assert_eq!(PartName::parse(other), None, "{other}");
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! Opening a state directory: the lock, the manifest, and files that are replaced whole.
 
-use super::chain::{self, PartName, SnapshotChain};
+use super::chain::{self, SnapshotChain};
 use super::error::StateError;
-use super::history::{Base, Extent, KeptName, first_kept};
+use super::history::{Base, Extent, first_kept};
 use super::manifest::{self, Manifest};
+use super::name::{PlacedName, Use, placed_in};
 use super::progress::OutputProgress;
 use super::settings::{Delivery, Durability, Keep, State};
 use super::snapshot::{self, OtherName, Snapshot, SnapshotPlace, SnapshotWriter};
@@ -130,8 +131,7 @@ impl StateDirectory {
     pub fn look_at(folder: &Path) -> Result<Self, StateError> {
         let path = folder.join("manifest");
         let told = path.display().to_string();
-        let bytes = read(&path)?
-            .ok_or_else(|| StateError::NoState { path: folder.display().to_string() })?;
+        let bytes = read(&path)?.ok_or_else(|| without_manifest(folder, None))?;
         let lock = lock_to_look(folder)?;
         switch::finish(folder)?;
         // It may be another now.
@@ -234,7 +234,7 @@ impl StateDirectory {
     /// # Errors
     /// When the system says no.
     pub fn make_durable(&self, shard: ShardIndex) -> Result<(), StateError> {
-        let parts = chain::parts_in(&self.folder, shard)?;
+        let parts = placed_in(&self.folder, shard, Use::Part)?;
         let parts = parts.into_iter().map(|part| self.folder.join(part.file_name()));
         let others = [snapshot::path_of(&self.folder, shard), self.folder.join("output")];
         for path in parts.chain(others) {
@@ -284,13 +284,13 @@ impl StateDirectory {
     ) -> Result<SnapshotWriter, StateError> {
         let SnapshotPlace { shard, next, .. } = place;
         let is_part = |newest: &chain::Part| {
-            let name = PartName { shard, next: newest.next };
+            let name = PlacedName::part(shard, newest.next);
             self.folder.join(name.file_name()).exists()
         };
         let may_refer = self.keep == Keep::Nothing && earlier.parts.first().is_some_and(is_part);
         let name = match self.keep {
             Keep::Nothing => OtherName::Part,
-            _ => OtherName::Kept(self.folder.join(KeptName { shard, next }.file_name())),
+            _ => OtherName::Kept(self.folder.join(PlacedName::kept(shard, next).file_name())),
         };
         let earlier = if may_refer { earlier } else { SnapshotChain::default() };
         SnapshotWriter::begin(&self.folder, self.identity, (place, name), earlier)
@@ -303,8 +303,8 @@ impl StateDirectory {
     pub fn snapshot_files(&self, shard: ShardIndex) -> Result<Vec<String>, StateError> {
         let in_force = snapshot::path_of(&self.folder, shard);
         let in_force = in_force.file_name().unwrap_or_default().display().to_string();
-        let parts = chain::parts_in(&self.folder, shard)?;
-        Ok(parts.into_iter().map(PartName::file_name).chain([in_force]).collect())
+        let parts = placed_in(&self.folder, shard, Use::Part)?;
+        Ok(parts.into_iter().map(PlacedName::file_name).chain([in_force]).collect())
     }
 
     /// Removes the parts that a run has left over that ended before it could: all but those of the
@@ -327,15 +327,8 @@ impl StateDirectory {
     /// # Errors
     /// When the directory can not be listed.
     pub fn kept_snapshots(&self, shard: ShardIndex) -> Result<Vec<EntrySequence>, StateError> {
-        let listed = || StateError::io(self.folder.display().to_string(), "list");
-        let mut kept = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(listed())? {
-            let name = entry.map_err(listed())?.file_name();
-            let name = name.to_str().and_then(KeptName::parse);
-            kept.extend(name.filter(|name| name.shard == shard).map(|name| name.next));
-        }
-        kept.sort_unstable();
-        Ok(kept)
+        let kept = placed_in(&self.folder, shard, Use::Kept)?;
+        Ok(kept.into_iter().map(|name| name.next).collect())
     }
 
     /// One of the snapshots that are kept.
@@ -347,7 +340,7 @@ impl StateDirectory {
         shard: ShardIndex,
         next: EntrySequence,
     ) -> Result<Snapshot, StateError> {
-        let path = self.folder.join(KeptName { shard, next }.file_name());
+        let path = self.folder.join(PlacedName::kept(shard, next).file_name());
         let told = path.display().to_string();
         let snapshot = match snapshot::read(&path, shard, self.identity) {
             Err(StateError::Damaged { path, problem }) => {
@@ -363,7 +356,7 @@ impl StateDirectory {
 
     /// The file of a snapshot that is kept, by name.
     pub fn kept_snapshot_file(&self, shard: ShardIndex, next: EntrySequence) -> String {
-        KeptName { shard, next }.file_name()
+        PlacedName::kept(shard, next).file_name()
     }
 
     /// From where on a shard's log stays, now that a snapshot of it is in force from which `needed`
@@ -396,7 +389,8 @@ impl StateDirectory {
             Base { next: EntrySequence::default(), written: SystemTime::UNIX_EPOCH, bytes: 0 };
         let mut bases = vec![start];
         for next in self.kept_snapshots(shard)?.into_iter().filter(|next| *next < needed) {
-            let (bytes, written) = look(self.folder.join(KeptName { shard, next }.file_name()))?;
+            let (bytes, written) =
+                look(self.folder.join(PlacedName::kept(shard, next).file_name()))?;
             bases.push(Base { next, written, bytes });
         }
         Ok(first_kept(keep, &bases, &extents, (needed, SystemTime::now())))
@@ -408,7 +402,7 @@ impl StateDirectory {
     /// When the system says no.
     pub fn forget_before(&self, shard: ShardIndex, first: EntrySequence) -> Result<(), StateError> {
         for next in self.kept_snapshots(shard)?.into_iter().filter(|next| *next < first) {
-            let path = self.folder.join(KeptName { shard, next }.file_name());
+            let path = self.folder.join(PlacedName::kept(shard, next).file_name());
             let failed = StateError::io(path.display().to_string(), "remove an old snapshot");
             fs::remove_file(&path).map_err(failed)?;
         }
@@ -506,8 +500,26 @@ fn refuse_other(folder: &Path) -> Result<(), StateError> {
         }
     }
     match other {
-        Some(name) => Err(StateError::NotState { path, name }),
+        Some(name) => Err(without_manifest(folder, Some(name))),
         None => Ok(()),
+    }
+}
+
+/// There is no manifest in a folder, in which there is some `other` file, if there is any. It has
+/// been there where there are logs.
+fn without_manifest(folder: &Path, other: Option<String>) -> StateError {
+    let path = folder.display().to_string();
+    let log = fs::read_dir(folder).ok().and_then(|entries| {
+        let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.find(|name| name.parse::<SegmentName>().is_ok())
+    });
+    match (log, other) {
+        (Some(log), _) => StateError::Damaged {
+            path: folder.join("manifest").display().to_string(),
+            problem: format!("it is missing, and {log} lies beside it"),
+        },
+        (None, Some(name)) => StateError::NotState { path, name },
+        (None, None) => StateError::NoState { path },
     }
 }
 
@@ -590,6 +602,18 @@ mod tests {
         drop(again);
         let error = open(&folder, "2h").unwrap_err().to_string();
         assert!(error.contains("its window was 1h and is 2h now"), "{error}");
+    }
+
+    #[test]
+    fn a_manifest_that_is_gone_is_told_from_a_folder_that_was_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let look_at = || StateDirectory::look_at(folder.path()).unwrap_err().to_string();
+        assert!(look_at().contains("there is no manifest, so it is no state directory"));
+        fs::write(folder.path().join("s003-0000000000000012.log"), "entries").unwrap();
+        for error in [open(folder.path(), "1h").unwrap_err().to_string(), look_at()] {
+            let expected = "manifest: it is missing, and s003-0000000000000012.log lies beside it";
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]

@@ -1,37 +1,10 @@
 //! History: what of the log stays though going on does not need it, and the snapshots that it can
-//! be taken again from.
-//!
-//! ```text
-//!  s003-0000000000004711.snapshot    what shard 3 held before its entry 4711
-//! ```
-//! Where history is kept, a snapshot has this name beside the one under which it is gone on from.
+//! be taken again from. Where history is kept, a snapshot has a name for that beside the one under
+//! which it is gone on from.
 
 use super::settings::Keep;
 use crate::log::EntrySequence;
-use crate::record::ShardIndex;
 use std::time::SystemTime;
-
-/// The name of a snapshot that is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct KeptName {
-    pub(super) shard: ShardIndex,
-    pub(super) next: EntrySequence,
-}
-
-impl KeptName {
-    /// What a file is called.
-    pub(super) fn file_name(self) -> String {
-        format!("s{:03}-{:016}.snapshot", self.shard.0, self.next.0)
-    }
-
-    /// The snapshot that a file of this name is.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (shard, next) = text.strip_prefix('s')?.strip_suffix(".snapshot")?.split_once('-')?;
-        let (shard, next) = (ShardIndex(shard.parse().ok()?), EntrySequence(next.parse().ok()?));
-        // Only what we would have written ourselves: no sign, no missing zero.
-        Some(Self { shard, next }).filter(|name| name.file_name() == text)
-    }
-}
 
 /// A place that a log can be taken again from: its start, or a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,16 +63,6 @@ mod tests {
     use crate::time::Span;
     use proptest::prelude::*;
     use std::time::Duration;
-
-    #[test]
-    fn what_is_kept_is_named_as_it_is_parsed() {
-        let name = KeptName { shard: ShardIndex(3), next: EntrySequence(4711) };
-        assert_eq!(name.file_name(), "s003-0000000000004711.snapshot");
-        assert_eq!(KeptName::parse(&name.file_name()), Some(name));
-        for other in ["s003.snapshot", "s3-4711.snapshot", "s003-0000000000004711.log", ""] {
-            assert_eq!(KeptName::parse(other), None, "{other}");
-        }
-    }
 
     const NOW: Duration = Duration::from_secs(1_000_000);
 

@@ -11,6 +11,7 @@
 //!  DIR/s000-….part      earlier snapshots that it refers to for what has not changed since
 //!  DIR/s000-….snapshot  what it held at earlier places, where history is kept
 //!  DIR/output           how much of the output is part of it for good
+//!  DIR/next.…/          what it is to hold of more shards, on its way there
 //!  DIR/damaged-1/…      what `tidewheel log repair` has put aside; nobody reads it
 //! ```
 //! The folder of a result log has a lock, a manifest and logs of the same kind.
@@ -20,6 +21,7 @@ mod directory;
 mod error;
 mod history;
 mod manifest;
+mod name;
 mod progress;
 mod settings;
 mod snapshot;

@@ -10,7 +10,8 @@
 //! words, and behind them the chunks of the parts, the newest first.
 
 use super::StateError;
-use super::chain::{self, Part, PartName, Replaced, SnapshotChain};
+use super::chain::{self, Part, Replaced, SnapshotChain};
+use super::name::PlacedName;
 use crate::fault;
 use crate::log::{EntrySequence, LogIdentity};
 use crate::record::ShardIndex;
@@ -255,7 +256,7 @@ impl SnapshotWriter {
     }
 
     fn put_in_force(&self) -> Result<Option<File>, StateError> {
-        let part = PartName { shard: self.place.shard, next: self.place.next };
+        let part = PlacedName::part(self.place.shard, self.place.next);
         let linked = match &self.name {
             OtherName::Kept(kept) => chain::link(&self.new, kept),
             OtherName::Part => {
@@ -285,6 +286,14 @@ impl SnapshotWriter {
     }
 }
 
+impl Drop for SnapshotWriter {
+    /// One that was not put in force is of no use to anyone.
+    fn drop(&mut self) {
+        // What is left over of it is written anew by the next one.
+        let _ = fs::remove_file(&self.new);
+    }
+}
+
 /// A file of a snapshot.
 struct SnapshotFile {
     header: Header,
@@ -303,7 +312,7 @@ pub(super) fn read(
     let SnapshotFile { header, earlier, mut words, bytes } = newest;
     let (mut parts, mut whole_bytes) = (vec![EntrySequence(header.next)], bytes);
     for Earlier { next, crc, .. } in earlier {
-        let name = PartName { shard, next: EntrySequence(next) };
+        let name = PlacedName::part(shard, EntrySequence(next));
         let part = path.with_file_name(name.file_name());
         let damaged = |problem: String| {
             let path = part.display().to_string();

@@ -7,10 +7,11 @@
 //! ```
 //! Whoever opens the directory brings a switch to its end that had become ready.
 
-use super::chain::{PartName, SnapshotChain};
+use super::chain::SnapshotChain;
 use super::directory::{read, sync_folder};
 use super::error::StateError;
 use super::manifest::Manifest;
+use super::name::PlacedName;
 use super::progress::OutputProgress;
 use super::snapshot::{OtherName, SnapshotPlace, SnapshotWriter};
 use crate::fault;
@@ -128,7 +129,7 @@ pub(super) fn finish(directory: &Path) -> Result<(), StateError> {
 /// Whether a file is of the logs and snapshots.
 fn is_replaced(name: &str) -> bool {
     name.parse::<SegmentName>().is_ok()
-        || PartName::parse(name).is_some()
+        || PlacedName::parse(name).is_some()
         || name.starts_with('s') && name.strip_suffix(".new").unwrap_or(name).ends_with(".snapshot")
 }
 
