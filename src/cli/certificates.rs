@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidewheel::log::EntrySequence;
 use tidewheel::record::{ColumnRow, Columns, KeyParts, Schema, ShardIndex};
 use tidewheel::shard::ReplayedRows;
-use tidewheel::text::render::ResultRow;
+use tidewheel::text::render::{ResultRow, push_csv_field};
 use tidewheel::text::{ColumnKind, push_stamp};
 use tidewheel::window::SliceIndex;
 use tidewheel::{EventTime, Span, Watermark, WindowSpec};
@@ -342,22 +342,11 @@ fn push_json(line: &mut Vec<u8>, name: &str, field: Field<'_>) -> io::Result<()>
     Ok(())
 }
 
-/// As results have it: a null is nothing, an empty text has quotes.
+/// A null is nothing.
 fn push_csv(line: &mut Vec<u8>, field: Field<'_>) {
-    let (Field::Text(text) | Field::Bare(text)) = field else { return };
-    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    if !text.is_empty() && !text.iter().any(special) {
-        line.extend_from_slice(text);
-        return;
+    if let Field::Text(text) | Field::Bare(text) = field {
+        push_csv_field(line, text);
     }
-    line.push(b'"');
-    for byte in text {
-        if *byte == b'"' {
-            line.push(b'"');
-        }
-        line.push(*byte);
-    }
-    line.push(b'"');
 }
 
 /// Certifies results before another sees them.

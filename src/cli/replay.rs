@@ -20,6 +20,23 @@ pub(crate) struct Replay {
     /// Up to the window that ends at this time: 2013-01-02 05:00:00; all, if not given.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<EventTime>,
+    #[command(flatten)]
+    rows: RowsTo,
+}
+
+/// The rows of a result log.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogRows {
+    /// The result log.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    rows: RowsTo,
+}
+
+/// Which rows are brought out, and where they go.
+#[derive(Debug, clap::Args)]
+struct RowsTo {
     /// Only this shard, counted from 0; one after the other, if not given.
     #[arg(long, value_name = "N")]
     shard: Option<u16>,
@@ -35,26 +52,6 @@ pub(crate) struct Replay {
     late: Option<Destination>,
 }
 
-/// The rows of a result log.
-#[derive(Debug, clap::Args)]
-pub(crate) struct LogRows {
-    /// The result log.
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-    /// Only this shard, counted from 0; one after the other, if not given.
-    #[arg(long, value_name = "N")]
-    shard: Option<u16>,
-    /// How results are written, table, csv or jsonl; csv, if not given.
-    #[arg(long, value_name = "FORMAT", value_parser = parse_text_format)]
-    format: Option<ResultFormat>,
-    /// Write results to this file; '-' is standard output.
-    #[arg(long, value_name = "FILE", default_value = "-", value_parser = destination())]
-    output: Destination,
-    /// Write late records to this file, if they are in the log; '-' is standard output.
-    #[arg(long, value_name = "FILE", value_parser = destination())]
-    late: Option<Destination>,
-}
-
 fn parse_time(text: &str) -> Result<EventTime, String> {
     TimestampReader::new(None).read(text.as_bytes()).map_err(|error| error.to_string())
 }
@@ -62,9 +59,8 @@ fn parse_time(text: &str) -> Result<EventTime, String> {
 /// Runs the command.
 pub(crate) fn run(arguments: &Replay) -> Result<(), Failure> {
     let history = History::open(&arguments.folder)?;
-    let shards = history.shards(arguments.shard)?;
-    let to = (&arguments.output, arguments.late.as_ref());
-    let mut copy = Copy::begin(&history, to, arguments.format)?;
+    let shards = history.shards(arguments.rows.shard)?;
+    let mut copy = Copy::begin(&history, &arguments.rows)?;
     copy.until = arguments.until;
     for shard in shards {
         copy.seen = Seen::default();
@@ -77,9 +73,8 @@ pub(crate) fn run(arguments: &Replay) -> Result<(), Failure> {
 /// Writes the rows of a result log.
 pub(crate) fn rows_of_log(arguments: &LogRows) -> Result<(), Failure> {
     let history = History::open(&arguments.folder)?;
-    let shards = history.shards(arguments.shard)?;
-    let to = (&arguments.output, arguments.late.as_ref());
-    let mut copy = Copy::begin(&history, to, arguments.format)?;
+    let shards = history.shards(arguments.rows.shard)?;
+    let mut copy = Copy::begin(&history, &arguments.rows)?;
     for shard in shards {
         history.held_by_log(&arguments.folder, shard, &mut copy)?;
     }
@@ -139,13 +134,10 @@ struct Copy {
 
 impl Copy {
     /// Opens what is to be written, and writes what stands before the first row.
-    fn begin(
-        history: &History,
-        to: (&Destination, Option<&Destination>),
-        format: Option<ResultFormat>,
-    ) -> Result<Self, Failure> {
-        refuse(to, history)?;
-        let (output, late_to) = to;
+    fn begin(history: &History, rows: &RowsTo) -> Result<Self, Failure> {
+        let RowsTo { format, output, late: late_to, .. } = rows;
+        let late_to = late_to.as_ref();
+        refuse((output, late_to), history)?;
         let format = format.unwrap_or(history.format.text());
         let mut copy = Self {
             results: ResultWriter::new(format, history.columns.clone(), start(output)?),

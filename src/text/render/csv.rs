@@ -41,7 +41,7 @@ pub(super) fn push_row(
 /// Appends a field, in quotes when it needs them. An empty text has them too: without, it would be
 /// a null.
 #[inline]
-fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+pub fn push_field(out: &mut Vec<u8>, field: &[u8]) {
     let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     if !field.is_empty() && !field.iter().any(special) {
         out.extend_from_slice(field);

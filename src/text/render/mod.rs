@@ -14,6 +14,7 @@ mod table;
 mod tests;
 
 pub use columns::{DuplicateColumn, ResultColumns, ResultRow};
+pub use csv::push_field as push_csv_field;
 pub use late::LateWriter;
 
 use outlet::Outlet;
