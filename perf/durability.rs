@@ -331,6 +331,11 @@ fn writes() -> Told {
     commits(folder.path())
 }
 
+/// Writes what comes to be synced: 16 entries of 16 KiB.
+fn append(segment: &mut impl Segment, at: &mut impl Iterator<Item = u64>) -> std::io::Result<()> {
+    at.take(16).try_for_each(|at| segment.write(at, [&[7; 2048], &[]]))
+}
+
 /// How long it takes from asking for a sync to knowing of it, 16 KiB frames of 50 MB/s beside it.
 fn commits(folder: &Path) -> Told {
     let files = LogFiles::new(folder, Guarantee::Disk);
@@ -349,9 +354,7 @@ fn commits(folder: &Path) -> Told {
     let mut waits = Vec::new();
     let mut at = (0..64 << 20_u64).step_by(16 << 10).cycle();
     for _ in 0..500 {
-        for _ in 0..16 {
-            segment.write(at.next().unwrap_or(0), [&words, &[]])?;
-        }
+        append(&mut segment, &mut at)?;
         let begun = Instant::now();
         ask.send(())?;
         // As a shard does, which goes on meanwhile.
@@ -375,13 +378,10 @@ fn commits(folder: &Path) -> Told {
 fn ring_commits(path: String, mut segment: impl Segment) -> Told {
     let waits = glommio::LocalExecutorBuilder::default().make()?.run(async move {
         let file = glommio::io::BufferedFile::open(path).await?;
-        let words = vec![7_u64; 2048];
         let mut waits = Vec::new();
         let mut at = (0..64 << 20_u64).step_by(16 << 10).cycle();
         for _ in 0..500 {
-            for _ in 0..16 {
-                segment.write(at.next().unwrap_or(0), [&words, &[]])?;
-            }
+            append(&mut segment, &mut at)?;
             let begun = Instant::now();
             file.fdatasync().await?;
             waits.push(begun.elapsed());

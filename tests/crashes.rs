@@ -9,7 +9,7 @@ use run_in::tidewheel;
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crashed::{KEPT, Scratch, bag, errors};
 
@@ -246,13 +246,32 @@ fn an_output_that_somebody_cuts_ends_the_run() {
     );
 }
 
+/// Follows an input of which the first half is there until `is_so`, and is stopped then; the other
+/// half comes afterwards.
+fn stopped_half_way(scratch: &Scratch, more: &[&str], is_so: impl Fn() -> bool) -> Output {
+    let input = fs::read_to_string(scratch.path("in.csv")).unwrap();
+    let half = input[..input.len() / 2].rfind('\n').unwrap() + 1;
+    fs::write(scratch.path("in.csv"), &input[..half]).unwrap();
+    let run = start(scratch, &[more, &["--follow"]].concat());
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to that");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let stopped = run.wait_with_output().unwrap();
+    fs::write(scratch.path("in.csv"), &input).unwrap();
+    stopped
+}
+
 #[test]
 fn a_run_that_was_stopped_is_gone_on_with_by_more_shards() {
     let scratch = Scratch::new(ROWS);
     let whole = run(&scratch, &["--output", "whole.csv", "--late", "whole-late.csv"]);
     assert!(whole.status.success(), "{}", errors(&whole));
     let more = [&KEPT[..], &["--snapshot-every", "100KB"]].concat();
-    let stopped = scratch.stopped_half_way(&more, || {
+    let stopped = stopped_half_way(&scratch, &more, || {
         fs::metadata(scratch.path("out.csv")).is_ok_and(|it| it.len() > 50_000)
     });
     assert_eq!(stopped.status.code(), Some(143), "{}", errors(&stopped));
@@ -270,7 +289,7 @@ fn a_run_that_was_stopped_is_gone_on_with_by_more_shards() {
     scratch.begin_anew();
     let log = ["--state", "state", "--format", "log", "--output", "results"];
     let first = scratch.path("results").join("s001-0000000000000002.log");
-    let stopped = scratch.stopped_half_way(&log, || first.exists());
+    let stopped = stopped_half_way(&scratch, &log, || first.exists());
     assert_eq!(stopped.status.code(), Some(143), "{}", errors(&stopped));
     let gone_on = scratch.command_of("3", &log).output().unwrap();
     assert!(gone_on.status.success(), "{}", errors(&gone_on));

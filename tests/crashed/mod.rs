@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 /// A scratch folder with an input in it, some of whose records are late.
 pub(crate) struct Scratch(tempfile::TempDir);
@@ -49,26 +48,6 @@ impl Scratch {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         command
-    }
-
-    /// Follows an input of which the first half is there until `is_so`, and is stopped then; the
-    /// other half comes afterwards.
-    #[allow(dead_code)] // not all tests stop runs
-    pub(crate) fn stopped_half_way(&self, more: &[&str], is_so: impl Fn() -> bool) -> Output {
-        let input = fs::read_to_string(self.path("in.csv")).unwrap();
-        let half = input[..input.len() / 2].rfind('\n').unwrap() + 1;
-        fs::write(self.path("in.csv"), &input[..half]).unwrap();
-        let run = self.command(&[more, &["--follow"]].concat()).spawn().unwrap();
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to that");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let pid = rustix::process::Pid::from_child(&run);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let stopped = run.wait_with_output().unwrap();
-        fs::write(self.path("in.csv"), &input).unwrap();
-        stopped
     }
 
     /// Forgets what there is of runs with state.

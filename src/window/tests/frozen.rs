@@ -277,20 +277,22 @@ fn nothing_more_comes_of_a_snapshot_whose_store_is_abandoned() {
     }
 }
 
+/// Adds rows that are on time.
+fn add(store: &mut Store, rows: &[Row]) {
+    for rows in rows.chunks(100) {
+        let words = frame(rows, Watermark::START, SourceSequence::default());
+        let frame = Frame::parse(&words, None).unwrap();
+        let schema = Typed::<Row>::new();
+        store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
+    }
+}
+
 #[test]
 fn a_close_of_sliding_windows_copies_no_more_than_it_changes() {
     let (size, slide) = (Span::from_nanos(80), Span::from_nanos(10));
     let spec = WindowSpec::sliding(size, slide).unwrap();
     let probe = Probe { invertible: true };
     let mut store = Store::new(spec, Span::from_nanos(1), probe, StoreLimits::default());
-    let add = |store: &mut Store, rows: &[Row]| {
-        for rows in rows.chunks(100) {
-            let words = frame(rows, Watermark::START, SourceSequence::default());
-            let frame = Frame::parse(&words, None).unwrap();
-            let schema = Typed::<Row>::new();
-            store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
-        }
-    };
     let close = |store: &mut Store, until: i64| {
         store.advance(Watermark::at(EventTime::from_nanos(until)));
         let mut results = Vec::new();
@@ -323,14 +325,6 @@ fn a_close_of_sliding_windows_copies_no_more_than_it_changes() {
 
 #[test]
 fn a_snapshot_of_changes_holds_what_changed() {
-    let add = |store: &mut Store, rows: &[Row]| {
-        for rows in rows.chunks(100) {
-            let words = frame(rows, Watermark::START, SourceSequence::default());
-            let frame = Frame::parse(&words, None).unwrap();
-            let schema = Typed::<Row>::new();
-            store.add_frame(&schema, frame, Watermark::START, &mut |_| ()).unwrap();
-        }
-    };
     let spec = WindowSpec::tumbling(Span::from_nanos(10)).unwrap();
     let empty = || {
         let probe = Probe { invertible: true };

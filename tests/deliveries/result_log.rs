@@ -1,16 +1,15 @@
 //! Results in a log of their own: each of them once, however often runs are cut off; and which logs
 //! are refused.
 
+use super::sources::sources;
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
 use tidewheel::record::{ShardIndex, Typed};
 use tidewheel::sink::{ResultLog, ResultReader};
-use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::source::GeneratedRecord;
 use tidewheel::state::{Delivery, Durability, State};
-use tidewheel::{
-    Count, MemorySource, Output, Progress, Source, Span, Stream, Sum, Watermark, WindowSpec,
-};
+use tidewheel::{Count, Output, Progress, Span, Stream, Sum, Watermark, WindowSpec};
 
 const SHARDS: usize = 2;
 
@@ -20,13 +19,7 @@ fn value(record: &GeneratedRecord) -> i64 {
 
 macro_rules! aggregated {
     ($millis:expr) => {{
-        let workload = Workload { per_second: 2_000, ..Workload::uniform(20, 6_000) };
-        let records: std::sync::Arc<[_]> = workload.generate().into();
-        let sources = (0..2).map(|nth| {
-            let records = std::sync::Arc::clone(&records);
-            Box::new(MemorySource::strided(records, 2, nth, 100)) as Box<dyn Source<_>>
-        });
-        Stream::of_all(sources)
+        Stream::of_all(sources())
             .out_of_order(Span::from_millis(300))
             .window(WindowSpec::tumbling(Span::from_millis($millis)).unwrap())
             .aggregate((Count, Sum::of(value)))

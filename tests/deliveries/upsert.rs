@@ -1,16 +1,15 @@
 //! Results in a table by window and key: however often runs are cut off, and whatever the table
 //! loses of what it had not committed, it ends as one run leaves it.
 
+use super::sources::sources;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tidewheel::record::PodKey;
 use tidewheel::sink::UpsertTable;
-use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::source::GeneratedRecord;
 use tidewheel::state::{Delivery, State};
-use tidewheel::{
-    Count, MemorySource, Progress, Source, Span, Stream, Sum, Window, WindowResult, WindowSpec,
-};
+use tidewheel::{Count, Progress, Span, Stream, Sum, Window, WindowResult, WindowSpec};
 
 type Values = BTreeMap<(i64, u32), (u64, i128)>;
 
@@ -53,13 +52,7 @@ impl Table {
 
 /// Runs so many steps, or to the end; says whether it came to it.
 fn run(folder: Option<(&Path, Delivery, u64)>, steps: usize, table: &mut Table) -> bool {
-    let workload = Workload { per_second: 2_000, ..Workload::uniform(20, 6_000) };
-    let records: std::sync::Arc<[_]> = workload.generate().into();
-    let sources = (0..2).map(|nth| {
-        let records = std::sync::Arc::clone(&records);
-        Box::new(MemorySource::strided(records, 2, nth, 100)) as Box<dyn Source<_>>
-    });
-    let mut pipeline = Stream::of_all(sources)
+    let mut pipeline = Stream::of_all(sources())
         .out_of_order(Span::from_millis(300))
         .window(WindowSpec::tumbling(Span::from_millis(100)).unwrap())
         .aggregate((Count, Sum::of(|record: &GeneratedRecord| record.value)))

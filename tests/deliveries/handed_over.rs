@@ -1,13 +1,14 @@
 //! How often a result is handed over by runs that are cut off anywhere, in the middle of a poll
 //! too, and gone on with.
 
+use super::sources::sources;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use tidewheel::source::{GeneratedRecord, Workload};
+use tidewheel::source::GeneratedRecord;
 use tidewheel::state::{Delivery, Durability, State};
-use tidewheel::{Count, MemorySource, Output, Progress, Source, Span, Stream, Sum, WindowSpec};
+use tidewheel::{Count, Output, Progress, Span, Stream, Sum, WindowSpec};
 
 const SHARDS: usize = 2;
 
@@ -31,13 +32,7 @@ type Came = BTreeMap<(bool, u16, u64), Vec<String>>;
 
 macro_rules! pipeline {
     () => {{
-        let workload = Workload { per_second: 2_000, ..Workload::uniform(20, 6_000) };
-        let records: std::sync::Arc<[_]> = workload.generate().into();
-        let sources = (0..2).map(|nth| {
-            let records = std::sync::Arc::clone(&records);
-            Box::new(MemorySource::strided(records, 2, nth, 100)) as Box<dyn Source<_>>
-        });
-        Stream::of_all(sources)
+        Stream::of_all(sources())
             .out_of_order(Span::from_millis(300))
             .window(WindowSpec::tumbling(Span::from_millis(100)).unwrap())
             .aggregate((Count, Sum::of(|record: &GeneratedRecord| record.value)))
