@@ -188,8 +188,9 @@ fn look_through(
     reader.pass_before(snapshot.as_ref().map(|snapshot| snapshot.next).unwrap_or_default())?;
     let mut logged = 0;
     while let Some(entry) = reader.read()? {
-        let point = fault::point("recovery.read");
-        point.map_err(LogError::io(files.path_of(entry.position.segment), "read an entry"))?;
+        let path = || files.path_of(entry.position.segment);
+        let failed = |error| LogError::io(path(), "read an entry")(error);
+        fault::point("recovery.read").map_err(failed)?;
         logged += size_of_val(entry.frame.words()) as u64;
         if let Some(source) = heard.get_mut(usize::from(entry.frame.header().partition)) {
             source.hear(entry.frame);

@@ -13,7 +13,7 @@ use super::segment::{
     Guarantee, HeaderFault, LogIdentity, SEGMENT_HEADER_BYTES, SEGMENT_HEADER_WORDS, SegmentHeader,
 };
 use super::{EntrySequence, LogPosition, SegmentName};
-use crate::frame::{Frame, FrameError, FrameKind, HEADER_WORDS};
+use crate::frame::{Frame, FrameError, FrameKind};
 use crate::limits::{FRAME_BYTES_MAX, LOG_READ_BYTES};
 use crate::record::ShardIndex;
 use std::collections::VecDeque;
@@ -233,10 +233,9 @@ impl<B: Backing> LogReader<B> {
                 continue;
             };
             let is_checked = self.due.is_some_and(|due| due < self.checked_before);
-            match open
-                .look(is_checked)
-                .map_err(LogError::io(self.backing.path_of(open.header.name()), "read an entry"))?
-            {
+            let name = open.header.name();
+            let failed = |error| LogError::io(self.backing.path_of(name), "read an entry")(error);
+            match open.look(is_checked).map_err(failed)? {
                 Ok(words) => break words,
                 Err(reason) => self.leave(reason),
             }
@@ -450,22 +449,29 @@ impl<B: Backing> LogReader<B> {
         segment.read(0, &mut head).map_err(LogError::io(path(), "read the header of"))?;
         let Ok(header) = SegmentHeader::parse(&head) else { return Ok(false) };
         let is_synced = header.guarantee() == Some(Guarantee::Disk);
-        let mut words = vec![0; (segment.bytes().saturating_sub(from.offset) / 8) as usize];
-        segment.read(from.offset, &mut words).map_err(LogError::io(path(), "read"))?;
-        for at in 0..words.len().saturating_sub(HEADER_WORDS - 1) {
-            let seed = || header.seed_at(from.offset + at as u64 * 8);
-            let behind = &words[at..];
-            if Frame::parse(behind, None).is_err() {
-                continue;
-            }
-            if let Ok(frame) = Frame::parse(behind, Some(seed())) {
+        let is_entry = |at, words: &[u64]| {
+            Frame::parse(words, Some(header.seed_at(at))).is_ok_and(|frame| {
                 let header = frame.header();
                 let covers = header.kind() == Some(FrameKind::Synced)
                     && EntrySequence(header.lane_sequence) > self.end.next;
-                if covers || !is_synced {
-                    return Ok(true);
-                }
+                covers || !is_synced
+            })
+        };
+        let (mut piece, mut at) = (Vec::new(), from.offset);
+        // What is cut short may end within a word.
+        while at + 8 <= segment.bytes() {
+            // With all of an entry that begins at the last word of what is searched.
+            let bytes = (segment.bytes() - at).min((LOG_READ_BYTES + FRAME_BYTES_MAX) as u64);
+            piece.resize((bytes / 8) as usize, 0);
+            segment.read(at, &mut piece).map_err(LogError::io(path(), "read"))?;
+            let searched = piece.len().min(LOG_READ_BYTES / 8);
+            let pairs = piece.windows(2).take(searched).zip(0..);
+            // Most of it is zeros, and what begins with no length begins no entry.
+            let mut lengths = pairs.filter(|(pair, _)| Frame::words_of(pair) > 0);
+            if lengths.any(|(_, from)| is_entry(at + from as u64 * 8, &piece[from..])) {
+                return Ok(true);
             }
+            at += searched as u64 * 8;
         }
         Ok(false)
     }
