@@ -26,6 +26,13 @@ impl Index {
         Self { entries: vec![0; LENGTH_MIN], mask: LENGTH_MIN - 1, used: 0 }
     }
 
+    /// An index that does not grow before it has so many slots.
+    pub(super) fn for_slots(slots: usize) -> Self {
+        let spread = if slots * 4 <= SMALL_LENGTH { 4 } else { 2 };
+        let length = (slots * spread).next_power_of_two().max(LENGTH_MIN);
+        Self { entries: vec![0; length], mask: length - 1, used: 0 }
+    }
+
     /// Memory in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.entries.len() * 8
@@ -170,6 +177,17 @@ mod tests {
             }
             index.clear();
             prop_assert!((0..40).all(|key| index.find(hash(key), |_| true).is_none()));
+        }
+    }
+
+    #[test]
+    fn one_for_so_many_slots_grows_only_behind_them() {
+        for slots in [0, 1, 4, 5, 100, 8_192, 16_384, 16_385, 32_768, 40_000, 1 << 17] {
+            let mut index = Index::for_slots(slots);
+            let bytes = index.bytes();
+            (0..slots).for_each(|slot| index.insert((slot as u64) << 32, slot));
+            assert_eq!(index.bytes(), bytes, "{slots} slots");
+            assert!(bytes <= slots * 64 + LENGTH_MIN * 8, "{slots} slots");
         }
     }
 }

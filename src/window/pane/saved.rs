@@ -4,6 +4,7 @@
 use super::{Copies, Entry, Pane};
 use crate::record::{KeyKind, NotSaved, TableHasher, WordsReader, WordsWriter};
 use crate::window::chunk::{Chunk, ChunkOf};
+use crate::window::table::Index;
 use crate::window::unsaved::{Awaited, Unsaved};
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -112,15 +113,18 @@ impl<K: KeyKind, P: Pod> Pane<K, P> {
 pub(in crate::window) struct PaneRestorer<K: KeyKind, P> {
     pane: Pane<K, P>,
     awaited: Awaited,
+    /// Of the keys of one chunk.
+    hashes: Vec<u64>,
 }
 
 impl<K: KeyKind, P: Pod> PaneRestorer<K, P> {
     /// A pane that is to have so many entries.
     pub(in crate::window) fn new(entries: usize) -> Self {
-        let mut pane = Pane::default();
+        let mut pane = Pane { index: Index::for_slots(entries), ..Pane::default() };
         let empty = Entry { partial: P::zeroed(), key: K::Stored::zeroed() };
         pane.entries.resize(entries, empty);
-        Self { pane, awaited: Awaited::all(entries, Pane::<K, P>::CHUNK) }
+        let awaited = Awaited::all(entries, Pane::<K, P>::CHUNK);
+        Self { pane, awaited, hashes: Vec::new() }
     }
 
     /// Passes over a chunk of a pane that is no more.
@@ -148,13 +152,17 @@ impl<K: KeyKind, P: Pod> PaneRestorer<K, P> {
         let Pane { index, entries, heap, .. } = &mut self.pane;
         let places = first..first + count;
         let entries = &mut entries[places.clone()];
-        for ((slot, entry), row) in places.zip(entries).zip(rows.chunks_exact(stride)) {
+        self.hashes.clear();
+        for (entry, row) in entries.iter_mut().zip(rows.chunks_exact(stride)) {
             let (partial, key) = row.split_at(partial_words);
             let key = K::read(key, tail);
-            index.insert(K::table_hash(hasher, key), slot);
+            let hash = K::table_hash(hasher, key);
+            index.prefetch(hash);
+            self.hashes.push(hash);
             let partial = WordsReader::new(partial).pod()?;
             *entry = Entry { partial, key: K::store(heap, key) };
         }
+        self.hashes.iter().zip(places).for_each(|(hash, slot)| index.insert(*hash, slot));
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 use super::{Copies, Retained, SPARE_MAX, SliceIndex, Sliding, Slot, Slots};
 use crate::record::{KeyKind, NotSaved, TableHasher, WordsReader, WordsWriter};
 use crate::window::chunk::{Chunk, ChunkOf};
+use crate::window::table::Index;
 use crate::window::unsaved::{Awaited, Unsaved};
 use bytemuck::{Pod, Zeroable};
 use std::collections::HashMap;
@@ -242,6 +243,7 @@ impl<K: KeyKind, P: Pod + Send> SlidingRestorer<K, P> {
         let mut sliding = Sliding::new();
         let left = from.count(1)?;
         sliding.live.resize(left, NO_SLOT);
+        sliding.index = Index::for_slots(left);
         let slots = u32::try_from(from.word()?).map_err(|_| NotSaved)? as usize;
         let (partial, key) = (P::zeroed(), K::Stored::zeroed());
         let free = Slot { front: partial, back: partial, key, references: 0, place: NO_SLOT };
