@@ -86,6 +86,7 @@ fn make<B: Backing>(
     }
     fault::point("log.ahead")?;
     let mut segment = backing.create_nameless(bytes)?;
+    segment.prefault();
     let is_whole = guarantee == Guarantee::Process || fill(&mut segment, is_wanted)?;
     Ok(is_whole.then_some(segment))
 }
@@ -175,7 +176,8 @@ impl<B: Backing> Helper<B> {
         self.ask(What::Remove(name, segment));
     }
 
-    /// Takes the segment that was made, if it is there and so long at least.
+    /// Takes the segment that was made, if it is there and so long at least. It may be one that was
+    /// asked for too late, and shorter than those after it.
     pub(super) fn take(&mut self, bytes: u64) -> Option<B::Segment> {
         self.made.take_if(|made| made.bytes() >= bytes)
     }
@@ -316,6 +318,32 @@ mod tests {
                 name.to_str().unwrap().parse::<SegmentName>().is_err()
             });
             assert_eq!(others.count(), 0);
+        }
+    }
+
+    #[test]
+    fn one_that_came_too_late_is_the_next_and_others_are_asked_for_behind_it() {
+        let backing = Arc::new(CrashingFiles::new());
+        let mut writer = begin(&backing, Guarantee::Process);
+        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
+        writer.help_with(move |request| sender.send(request).unwrap());
+        let mut frames = frames(2_000).into_iter();
+        let mut roll = |writer: &mut LogWriter<CrashingFiles>| {
+            let before = writer.segments().count();
+            while writer.segments().count() == before {
+                writer.append(Frame::trusted(&frames.next().unwrap())).unwrap();
+            }
+            writer.segments().last().unwrap().0
+        };
+        roll(&mut writer);
+        // Asked for beside a segment of 1 KiB, and now the present one has 4 KiB.
+        requests.try_iter().for_each(SegmentRequest::fulfil);
+        for bytes in [4, 8, 8, 8] {
+            let segment = backing.open(roll(&mut writer)).unwrap();
+            assert_eq!(segment.bytes(), bytes << 10);
+            let request = requests.try_recv().unwrap();
+            assert!(matches!(request.what, What::Make(8192, _)), "{request:?}");
+            request.fulfil();
         }
     }
 

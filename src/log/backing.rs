@@ -88,6 +88,11 @@ pub trait Segment: Send + 'static {
     /// When the system says no, or somebody has made the segment shorter.
     fn read(&self, offset: u64, into: &mut [u64]) -> io::Result<()>;
 
+    /// Has the system put memory behind the segment before it is written into, so that first
+    /// writes need not wait for that. Takes a while, and changes nothing that can be read; where
+    /// the system does not, first writes are slower.
+    fn prefault(&mut self) {}
+
     /// What makes writes durable, from any thread.
     fn syncer(&self) -> Arc<dyn Syncer>;
 }

@@ -129,6 +129,13 @@ impl Segment for LogSegment {
         }
     }
 
+    fn prefault(&mut self) {
+        match self {
+            Self::Mapped(segment) => segment.prefault(),
+            Self::Plain(segment) => segment.prefault(),
+        }
+    }
+
     fn syncer(&self) -> Arc<dyn Syncer> {
         match self {
             Self::Mapped(segment) => segment.syncer(),

@@ -88,9 +88,6 @@ impl MappedSegment {
         // allocated, so no write faults for want of it, and the guard is there for what others may
         // do to it still; words are plain data.
         let map = unsafe { MmapMut::map_mut(&file) }?;
-        #[cfg(target_os = "linux")]
-        // An older kernel refuses: then pages are touched as they are written.
-        let _ = map.advise(memmap2::Advice::PopulateWrite);
         Ok(Self { map: GuardedMap::new(map)?, plain: PlainSegment::over(file, bytes) })
     }
 
@@ -131,6 +128,12 @@ impl Segment for MappedSegment {
 
     fn read(&self, offset: u64, into: &mut [u64]) -> io::Result<()> {
         self.plain.read(offset, into)
+    }
+
+    fn prefault(&mut self) {
+        if let Some(map) = &self.map {
+            map.prefault();
+        }
     }
 
     fn syncer(&self) -> Arc<dyn Syncer> {

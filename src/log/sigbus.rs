@@ -73,6 +73,13 @@ impl GuardedMap {
         Ok(Some(Self { map, place }))
     }
 
+    /// Puts memory behind all of the mapping, where the system knows how.
+    pub(super) fn prefault(&self) {
+        #[cfg(target_os = "linux")]
+        // An older kernel refuses: then pages are touched as they are written.
+        let _ = self.map.advise(memmap2::Advice::PopulateWrite);
+    }
+
     /// Copies bytes into the mapping; says whether all of them are in the file.
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) -> bool {
         let is_within = offset.checked_add(bytes.len()).is_some_and(|end| end <= self.map.len());

@@ -197,13 +197,14 @@ impl<B: Backing> LogWriter<B> {
     fn roll(&mut self, bytes: u64) -> Result<(), LogError> {
         self.hear()?;
         let segment_bytes = self.next_bytes();
-        if SEGMENT_HEADER_BYTES + bytes > segment_bytes {
+        let needed = SEGMENT_HEADER_BYTES + bytes;
+        if needed > segment_bytes {
             return Err(LogError::TooLong { bytes, segment_bytes });
         }
         let name = self.name().next();
         let path = self.backing.path_of(name);
         fault::point("log.roll").map_err(LogError::io(path, "make a log segment"))?;
-        let (segment, header) = self.make_next(name, segment_bytes)?;
+        let (segment, header) = self.make_next(name, (needed, segment_bytes))?;
         let (before, full) = (self.name(), std::mem::replace(&mut self.segment, segment));
         if self.start.guarantee == Guarantee::Disk {
             self.unsynced.push((before, full.syncer()));
@@ -217,11 +218,12 @@ impl<B: Backing> LogWriter<B> {
         Ok(())
     }
 
-    /// A new segment, or an old one that holds nothing that is needed.
+    /// A new segment, or an old one that holds nothing that is needed; one that was made ahead will
+    /// do if what is `needed` fits.
     fn make_next(
         &mut self,
         name: SegmentName,
-        bytes: u64,
+        (needed, bytes): (u64, u64),
     ) -> Result<(B::Segment, SegmentHeader), LogError> {
         if let Some((ready, segment)) = self.ready.pop_front() {
             debug_assert_eq!(ready, name, "they follow on the first");
@@ -232,7 +234,7 @@ impl<B: Backing> LogWriter<B> {
         let oldest = self.full.front_mut().filter(|full| may_rename && full.is_long(&self.start));
         let Some((old, segment)) = oldest.and_then(|full| Some((full.name, full.segment.take()?)))
         else {
-            if let Some(made) = self.take_made(name, bytes) {
+            if let Some(made) = self.take_made(name, needed) {
                 return begin(&*self.backing, &self.start, (name, self.next), made);
             }
             return make(&*self.backing, &self.start, (name, self.next), bytes);
@@ -341,6 +343,7 @@ pub fn make_ready<B: Backing>(
         let path = backing.path_of(name);
         let segment = backing.create(name, segment_bytes);
         let filled = segment.and_then(|mut segment| {
+            segment.prefault();
             if guarantee == Guarantee::Disk {
                 fill(&mut segment, &|| true)?;
             }
