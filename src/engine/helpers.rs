@@ -5,7 +5,7 @@
 
 use super::EngineError;
 use super::core::CoreDuty;
-use crate::cpu::Bell;
+use crate::cpu::{Bell, Topology};
 use crate::shard::{CommitRequest, REQUESTS_MAX, SegmentWork};
 use crossbeam::channel::{Receiver, bounded, unbounded};
 use std::thread::JoinHandle;
@@ -34,13 +34,14 @@ pub(super) fn start_segments<'c>(
     for (core, bell) in cores.zip(bells.iter().cycle()) {
         core.make_segments_with(sender.clone(), bell.clone());
     }
-    start(("segments", "the logs' segments"), requests, SegmentWork::fulfil)
+    let free = Topology::detect().cpu_count() > bells.len();
+    start(("segments", "the logs' segments"), requests, move |work: SegmentWork| work.fulfil(free))
 }
 
 fn start<T: Send + 'static>(
     (name, what): (&str, &str),
     requests: Receiver<T>,
-    fulfil: fn(T),
+    fulfil: impl Fn(T) + Send + 'static,
 ) -> Result<JoinHandle<()>, EngineError> {
     std::thread::Builder::new()
         .name(format!("tidewheel-{name}"))

@@ -52,14 +52,20 @@ impl<B: Backing> fmt::Debug for SegmentRequest<B> {
 }
 
 impl<B: Backing> SegmentRequest<B> {
-    /// Does it, which blocks, and lets the writer know.
-    pub fn fulfil(self) {
+    /// Does it, which blocks, and lets the writer know. Segments are prefaulted where a CPU is
+    /// `free` for that: where it is the shards' own, each would rather have its pages one by one
+    /// than none for as long as the scheduler lets another thread run.
+    pub fn fulfil(self, free: bool) {
         let Self { backing, what, done, writer, stuck } = self;
         let did = match what {
             What::Make(bytes, guarantee) => {
                 let is_wanted = || writer.strong_count() > 0;
                 // The writer tries by itself when it needs one, and tells what is wrong.
-                Done::Made(make(&*backing, bytes, (guarantee, &is_wanted)).unwrap_or_default())
+                let mut made = make(&*backing, bytes, (guarantee, &is_wanted)).unwrap_or_default();
+                if let (true, Some(segment)) = (free, &mut made) {
+                    segment.prefault();
+                }
+                Done::Made(made)
             }
             What::Remove(..) if stuck.load(Ordering::Relaxed) => return,
             What::Remove(name, segment) => {
@@ -86,7 +92,6 @@ fn make<B: Backing>(
     }
     fault::point("log.ahead")?;
     let mut segment = backing.create_nameless(bytes)?;
-    segment.prefault();
     let is_whole = guarantee == Guarantee::Process || fill(&mut segment, is_wanted)?;
     Ok(is_whole.then_some(segment))
 }
@@ -238,6 +243,10 @@ mod tests {
         WriterStart { segment_bytes: 8 << 10, ..start(0, 0, guarantee) }
     }
 
+    fn fulfil<B: Backing>(request: SegmentRequest<B>) {
+        request.fulfil(true);
+    }
+
     fn begin<B: Backing>(backing: &Arc<B>, guarantee: Guarantee) -> LogWriter<B> {
         let start = short(guarantee);
         let segment = backing.create(start.segment, 1 << 10).unwrap();
@@ -261,7 +270,7 @@ mod tests {
                         all.push(words);
                     }
                     Step::Fulfil(count) => {
-                        requests.try_iter().take(count).for_each(SegmentRequest::fulfil);
+                        requests.try_iter().take(count).for_each(fulfil);
                         prop_assert!(requests.len() <= 1 + backing.list().unwrap().len());
                     }
                     Step::Release(but) => {
@@ -272,7 +281,7 @@ mod tests {
                 let (found, _) = read_from(&backing, needed).unwrap();
                 prop_assert_eq!(&found[..], &all[needed as usize..]);
             }
-            requests.try_iter().for_each(SegmentRequest::fulfil);
+            requests.try_iter().for_each(fulfil);
             prop_assert!(writer.is_tidy().unwrap());
             let kept = writer.segments().count() + crate::limits::SPARE_SEGMENTS_MAX;
             prop_assert!(backing.list().unwrap().len() <= kept, "nothing is left over");
@@ -287,7 +296,7 @@ mod tests {
             let (sender, requests) = unbounded::<SegmentRequest<B>>();
             writer.help_with(move |request| sender.send(request).unwrap());
             let thread = std::thread::spawn(move || {
-                requests.into_iter().for_each(SegmentRequest::fulfil);
+                requests.into_iter().for_each(fulfil);
             });
             let all = frames(4_000);
             for (at, frame) in (0..).zip(&all) {
@@ -337,13 +346,13 @@ mod tests {
         };
         roll(&mut writer);
         // Asked for beside a segment of 1 KiB, and now the present one has 4 KiB.
-        requests.try_iter().for_each(SegmentRequest::fulfil);
+        requests.try_iter().for_each(fulfil);
         for bytes in [4, 8, 8, 8] {
             let segment = backing.open(roll(&mut writer)).unwrap();
             assert_eq!(segment.bytes(), bytes << 10);
             let request = requests.try_recv().unwrap();
             assert!(matches!(request.what, What::Make(8192, _)), "{request:?}");
-            request.fulfil();
+            fulfil(request);
         }
     }
 
@@ -365,7 +374,7 @@ mod tests {
         backing
             .remove(SegmentName { number: 0, ..start(0, 0, Guarantee::Process).segment })
             .unwrap();
-        requests.try_iter().for_each(SegmentRequest::fulfil);
+        requests.try_iter().for_each(fulfil);
         assert!(writer.is_tidy().is_err());
         assert_eq!(backing.list().unwrap().len(), before - 1);
     }
@@ -384,7 +393,7 @@ mod tests {
         let is_wanted = || asked.replace(asked.get() + 1) < 2;
         assert!(make(&*backing, 16 << 20, (Guarantee::Disk, &is_wanted)).unwrap().is_none());
         drop(writer);
-        request.fulfil();
+        fulfil(request);
         assert_eq!(read(&backing).unwrap().1.segments.len(), 1);
     }
 }

@@ -111,7 +111,7 @@ fn play(states: usize, seed: u64) -> usize {
             history.synced = history.entries.len();
             for _ in 0..4 + numbers.below(8) {
                 if numbers.below(2) == 0 {
-                    history.requests.try_iter().for_each(SegmentRequest::fulfil);
+                    history.requests.try_iter().for_each(|request| request.fulfil(true));
                 }
                 match numbers.below(8) {
                     0 | 1 => history.sync(&mut writer, true),

@@ -217,7 +217,7 @@ fn resume_short<B: Backing>(
     let ready = VecDeque::from([ready]);
     let mut writer = LogWriter::begin(Arc::clone(backing), start, before, ready)?;
     if helped {
-        writer.help_with(SegmentRequest::fulfil);
+        writer.help_with(|request| request.fulfil(true));
     }
     Ok(writer)
 }

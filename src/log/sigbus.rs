@@ -8,7 +8,7 @@
 #![allow(unsafe_code)] // the system calls the handler, and a mapping is only as good as its file
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
-use memmap2::MmapMut;
+use memmap2::{Advice, MmapMut};
 use std::io;
 use std::ptr;
 // Not from `sync`: the handler reads statics, which the model checker's types can not be.
@@ -67,6 +67,8 @@ impl GuardedMap {
             place.start.compare_exchange(0, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         };
         let Some(place) = PLACES.iter().find(claim) else { return Ok(None) };
+        // By itself, the system would read ahead of the first write: megabytes of zeros at once.
+        advise(&map, Advice::Random);
         place.is_short.store(false, Ordering::Relaxed);
         place.end.store(start + map.len(), Ordering::Release);
         place.start.store(start, Ordering::Release);
@@ -75,9 +77,11 @@ impl GuardedMap {
 
     /// Puts memory behind all of the mapping, where the system knows how.
     pub(super) fn prefault(&self) {
+        // Here, many pages at once are welcome.
+        advise(&self.map, Advice::Normal);
         #[cfg(target_os = "linux")]
-        // An older kernel refuses: then pages are touched as they are written.
-        let _ = self.map.advise(memmap2::Advice::PopulateWrite);
+        advise(&self.map, Advice::PopulateWrite);
+        advise(&self.map, Advice::Random);
     }
 
     /// Copies bytes into the mapping; says whether all of them are in the file.
@@ -97,6 +101,11 @@ impl GuardedMap {
         compiler_fence(Ordering::SeqCst);
         !self.place.is_short.load(Ordering::Relaxed)
     }
+}
+
+/// Says how a mapping will be used. A system that does not know of it is none the worse.
+fn advise(map: &MmapMut, advice: Advice) {
+    let _ = map.advise(advice);
 }
 
 impl Drop for GuardedMap {

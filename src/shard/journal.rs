@@ -369,7 +369,7 @@ impl Journal {
                     let request = SegmentWork { request, bell: bell.clone() };
                     // Whoever is gone leaves it to the shard.
                     if let Err(SendError(request)) = work.send(request) {
-                        request.fulfil();
+                        request.fulfil(false);
                     }
                 });
             }

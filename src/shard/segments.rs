@@ -12,9 +12,10 @@ pub struct SegmentWork {
 }
 
 impl SegmentWork {
-    /// Does it, which blocks, and wakes the shard, which may wait for its end.
-    pub fn fulfil(self) {
-        self.request.fulfil();
+    /// Does it, which blocks, and wakes the shard, which may wait for its end. `free`: whether
+    /// there is a CPU for that on which no shard runs.
+    pub fn fulfil(self, free: bool) {
+        self.request.fulfil(free);
         self.bell.ring();
     }
 }
