@@ -2,7 +2,8 @@
 //! keys is open and snapshots are taken of it. Stepped by hand on one thread.
 //!
 //! ```text
-//!  ahead:   KEYS keys, evenly drawn, all in one window that stays open, as fast as it goes
+//!  ahead:   KEYS keys, evenly drawn, all in one window that stays open, as fast as it goes, or
+//!           once there are all keys, so many records a millisecond
 //!  behind:  100 keys in windows of 1 ms, by the clock: how late these come is what is told
 //! ```
 //! A result is late by how long it comes after its window could be closed by the clock, so that what
@@ -11,8 +12,8 @@
 //! keys, or more, and each window all of them; there is no other source, and no result is late.
 //! Arguments: keys, records beyond as many, bytes of log after which there is a snapshot (0: never),
 //! slices of a window (1: it does not slide), how many keys, of all evenly, the records beyond are
-//! of, or how many records a slice has, and "whole" for snapshots that are whole each time, as they
-//! are where history is kept.
+//! of, or how many records a slice has, records ahead in a millisecond (0: as fast as it goes), and
+//! "whole" for snapshots that are whole each time, as they are where history is kept.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -31,26 +32,38 @@ const WINDOW: u64 = 10;
 /// Records of the source behind in one millisecond of the clock.
 const BEHIND: u64 = 250;
 
-/// The source behind.
-struct Paced {
-    begun: Instant,
+/// Records, of which so many come at once and those behind them by the clock.
+struct Paced<F> {
+    name: &'static str,
+    record: F,
+    /// How many there are.
+    all: u64,
+    at_once: u64,
+    per_milli: u64,
+    begun: Option<Instant>,
     next: u64,
     batch: Vec<GeneratedRecord>,
 }
 
-impl Source<Typed<GeneratedRecord>> for Paced {
-    fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
-        let due = self.begun.elapsed().as_micros() as u64 * BEHIND / 1_000;
-        let until = due.min(self.next + rows_max as u64);
-        if until <= self.next {
-            return Ok(Polled::Pending);
+impl<F: Fn(u64) -> GeneratedRecord> Paced<F> {
+    /// The record before which those end that are due.
+    fn due(&mut self) -> u64 {
+        if self.next < self.at_once {
+            return self.at_once;
         }
-        let record = |nth: u64| {
-            let (key, value) = (draw(nth) % 100, nth % 1_000);
-            GeneratedRecord::new(key as u32, value as i64, (nth * WINDOW / BEHIND) as i64)
-        };
+        let begun = self.begun.get_or_insert_with(Instant::now);
+        self.at_once + begun.elapsed().as_micros() as u64 * self.per_milli / 1_000
+    }
+}
+
+impl<F: Fn(u64) -> GeneratedRecord + Send> Source<Typed<GeneratedRecord>> for Paced<F> {
+    fn poll(&mut self, rows_max: usize) -> Result<Polled, SourceError> {
+        let until = self.due().min(self.next + rows_max as u64).min(self.all);
+        if until <= self.next {
+            return Ok(if until == self.all { Polled::End } else { Polled::Pending });
+        }
         self.batch.clear();
-        self.batch.extend((self.next..until).map(record));
+        self.batch.extend((self.next..until).map(&self.record));
         self.next = until;
         Ok(Polled::Batch)
     }
@@ -60,7 +73,7 @@ impl Source<Typed<GeneratedRecord>> for Paced {
     }
 
     fn name(&self) -> &str {
-        "behind"
+        self.name
     }
 
     fn can_resume(&self) -> bool {
@@ -82,7 +95,7 @@ type Late = Arc<Mutex<Vec<Duration>>>;
 fn argument(nth: usize) -> Result<u64, String> {
     let text = std::env::args()
         .nth(nth)
-        .ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY [SLICES [CHANGING [whole]]]")?;
+        .ok_or("pauses KEYS RECORDS SNAPSHOT_EVERY [SLICES [CHANGING [PACE [whole]]]]")?;
     text.parse().map_err(|_| format!("'{text}' is not a whole number"))
 }
 
@@ -94,16 +107,41 @@ fn draw(nth: u64) -> u64 {
 }
 
 /// An engine, and where it says how late each window was. Once it has all keys, so many change.
-fn engine((keys, changing): (u64, u64), records: u64, state: State) -> (Engine, Late) {
-    let record = |nth: u64| {
+fn engine(
+    (keys, changing): (u64, u64),
+    (records, per_milli): (u64, u64),
+    state: State,
+) -> (Engine, Late) {
+    let ahead = move |nth: u64| {
         let key = if nth < keys { nth } else { draw(nth) % changing * (keys / changing) };
         GeneratedRecord::new(key as u32, nth as i64 % 1_000, AHEAD)
     };
-    let ahead: Arc<[GeneratedRecord]> = (0..keys + records).map(record).collect();
+    let behind = |nth: u64| {
+        let (key, value) = (draw(nth) % 100, nth % 1_000);
+        GeneratedRecord::new(key as u32, value as i64, (nth * WINDOW / BEHIND) as i64)
+    };
     let begun = Instant::now();
-    let behind = Paced { begun, next: 0, batch: Vec::new() };
-    let sources: [Box<dyn Source<_>>; 2] =
-        [Box::new(MemorySource::<GeneratedRecord>::new(ahead)), Box::new(behind)];
+    let ahead = Paced {
+        name: "ahead",
+        record: ahead,
+        all: keys + records,
+        at_once: if per_milli == 0 { u64::MAX } else { keys },
+        per_milli,
+        begun: None,
+        next: 0,
+        batch: Vec::new(),
+    };
+    let behind = Paced {
+        name: "behind",
+        record: behind,
+        all: u64::MAX,
+        at_once: 0,
+        per_milli: BEHIND,
+        begun: Some(begun),
+        next: 0,
+        batch: Vec::new(),
+    };
+    let sources: [Box<dyn Source<_>>; 2] = [Box::new(ahead), Box::new(behind)];
     let value = |record: &GeneratedRecord| record.value;
     let (late, mut last) = (Late::default(), None);
     let shared = Arc::clone(&late);
@@ -156,10 +194,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let every = if every == 0 { u64::MAX } else { every };
     // Making segments takes a while, too, but the same whatever the keys are.
     let state = State::in_directory(folder.path()).log_ready(4 << 30).snapshot_every(every);
-    let is_whole = std::env::args().nth(6).is_some_and(|argument| argument == "whole");
+    let is_whole = std::env::args().nth(7).is_some_and(|argument| argument == "whole");
     let state = if is_whole { state.keep(Keep::All) } else { state };
     let (mut engine, late) = match argument(4).unwrap_or(1) {
-        1 => engine((keys, argument(5).unwrap_or(keys)), records, state),
+        1 => {
+            let pace = (records, argument(6).unwrap_or(0));
+            engine((keys, argument(5).unwrap_or(keys)), pace, state)
+        }
         slices => {
             let each = argument(5).unwrap_or(keys / slices);
             sliding(keys, records, state, (slices, each))

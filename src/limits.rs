@@ -27,8 +27,12 @@ pub const LANE_FRAME_BYTES_MIN: usize = 4 << 10;
 pub const LANE_MEMORY_DEFAULT: usize = 1 << 30;
 /// Bytes of one shard's ring of results.
 pub const RESULT_LANE_BYTES: usize = 256 << 10;
-/// Frames that a shard takes from one lane before it looks at the next lane.
-pub const FRAMES_PER_LANE_STEP: usize = 4;
+/// Bytes of frames that a shard takes from one lane, or a frame more, before it looks at the next
+/// lane, or takes again from its log in one step.
+pub const LANE_STEP_BYTES: usize = 4 * FRAME_BYTES_MAX;
+/// Nanoseconds for which a shard takes frames from one lane, or a frame more, while a snapshot is
+/// on its way: what changes is copied then, if it is the first time, and other lanes wait for that.
+pub const LANE_STEP_NANOS_FROZEN: u64 = 100_000;
 
 /// Keys that may be alive in one shard at a time, unless the user says otherwise.
 pub const LIVE_KEYS_DEFAULT: usize = 64 << 20;
@@ -71,13 +75,15 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 64 << 20;
 pub const COMMIT_INTERVAL_MILLIS: u64 = 5;
 /// Files of a snapshot: where there are as many, the next one is whole.
 pub const SNAPSHOT_FILES_MAX: usize = 32;
-/// Bytes of a snapshot that a shard writes in one step.
-pub const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
-/// Bytes of the snapshot before that a shard gives back in one step.
-pub const SNAPSHOT_SHRINK_BYTES: u64 = 4 << 20;
-/// Bytes of what a shard copied because it was to change before the snapshot at hand held it:
-/// while there are more, steps write more than [`SNAPSHOT_STEP_BYTES`].
-pub const SNAPSHOT_COPIES_MAX: usize = 64 << 20;
+/// Bytes of a snapshot that a shard writes in one step, or as many as it logged since the last one:
+/// a step with little else to do is a short one.
+pub const SNAPSHOT_STEP_BYTES: usize = 8 << 10;
+/// Bytes of files that are needed no more that a shard gives back in one step.
+pub const SHRINK_STEP_BYTES: u64 = 1 << 20;
+/// Bytes of what a shard copied because it was to change before the snapshot at hand held it: while
+/// there are more, and more than half of what the shard held when it was begun, steps write more
+/// than [`SNAPSHOT_STEP_BYTES`].
+pub const SNAPSHOT_COPIES_MAX: u64 = 64 << 20;
 /// Bytes of a log segment that are filled with zeros, ahead of its use, from one sync to the next.
 pub const LOG_FILL_BYTES: u64 = 4 << 20;
 /// Bytes of a log that are read at a time.

@@ -136,6 +136,13 @@ impl Segment for LogSegment {
         }
     }
 
+    fn shrink(&mut self, bytes: u64) -> io::Result<bool> {
+        match self {
+            Self::Mapped(segment) => segment.shrink(bytes),
+            Self::Plain(segment) => segment.shrink(bytes),
+        }
+    }
+
     fn syncer(&self) -> Arc<dyn Syncer> {
         match self {
             Self::Mapped(segment) => segment.syncer(),

@@ -136,6 +136,11 @@ impl Segment for MappedSegment {
         }
     }
 
+    fn shrink(&mut self, bytes: u64) -> io::Result<bool> {
+        // What is gone from the file leaves the mapping with it, and is written into no more.
+        self.plain.shrink(bytes)
+    }
+
     fn syncer(&self) -> Arc<dyn Syncer> {
         self.plain.syncer()
     }

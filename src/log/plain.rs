@@ -198,6 +198,12 @@ impl Segment for PlainSegment {
         self.file.read_exact_at(bytemuck::cast_slice_mut(into), offset)
     }
 
+    fn shrink(&mut self, bytes: u64) -> io::Result<bool> {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.file.set_len(self.bytes)?;
+        Ok(self.bytes > 0)
+    }
+
     fn syncer(&self) -> Arc<dyn Syncer> {
         Arc::new(FileSyncer(Arc::clone(&self.file)))
     }

@@ -44,6 +44,8 @@ pub struct LogWriter<B: Backing> {
     full: VecDeque<Full<B::Segment>>,
     /// The first entry of the segment that is being written.
     first: EntrySequence,
+    /// Segments that have no name any more, whose space is being given back.
+    leaving: Vec<B::Segment>,
     /// How many of the full ones, of the oldest, hold nothing that is needed.
     spare: usize,
     /// Segments that were made before they are needed, in their order.
@@ -99,6 +101,7 @@ impl<B: Backing> LogWriter<B> {
             next: start.next,
             full: before.into_iter().map(full).collect(),
             first: start.next,
+            leaving: Vec::new(),
             spare: 0,
             ready,
             unsynced: Vec::new(),
@@ -309,6 +312,7 @@ impl<B: Backing> LogWriter<B> {
                 Some(helper) => helper.remove(oldest.name, oldest.segment.take()),
                 None => {
                     remove(&*self.backing, oldest.name)?;
+                    self.leaving.extend(oldest.segment.take());
                     self.names_changed = true;
                 }
             }
@@ -316,6 +320,17 @@ impl<B: Backing> LogWriter<B> {
             self.spare -= 1;
         }
         Ok(())
+    }
+
+    /// Gives back so many bytes more of segments that were removed, where nobody else does; says
+    /// whether there were any.
+    pub fn give_back(&mut self, bytes: u64) -> bool {
+        let Some(segment) = self.leaving.last_mut() else { return false };
+        // Without a name, its space is given back with it in the end.
+        if !segment.shrink(bytes).unwrap_or(false) {
+            self.leaving.pop();
+        }
+        true
     }
 }
 

@@ -16,7 +16,7 @@ use super::snapshots::{Frozen, Snapshots, Written};
 use crate::cpu::Bell;
 use crate::fault;
 use crate::frame::{Frame, FrameHeader, FrameKind};
-use crate::limits::SEGMENT_BYTES_MAX;
+use crate::limits::{SEGMENT_BYTES_MAX, SHRINK_STEP_BYTES};
 use crate::log::{
     Backing, EntrySequence, LogEnd, LogError, LogFiles, LogReader, LogSegment, LogWriter,
     SegmentName, WriterStart, make_ready,
@@ -425,6 +425,9 @@ impl Journal {
         let shard = self.shard();
         if self.release_before.is_some() {
             self.release_some()?;
+            return Ok(Written::Some);
+        }
+        if self.writer.as_mut().is_some_and(|writer| writer.give_back(SHRINK_STEP_BYTES)) {
             return Ok(Written::Some);
         }
         let written = self.snapshots.step(frozen, confirmed, self.commits.as_mut())?;

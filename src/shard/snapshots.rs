@@ -12,7 +12,7 @@
 use super::ShardError;
 use super::commit::Commits;
 use crate::limits::{
-    SNAPSHOT_COPIES_MAX, SNAPSHOT_FILES_MAX, SNAPSHOT_SHRINK_BYTES, SNAPSHOT_STEP_BYTES,
+    SHRINK_STEP_BYTES, SNAPSHOT_COPIES_MAX, SNAPSHOT_FILES_MAX, SNAPSHOT_STEP_BYTES,
 };
 use crate::log::EntrySequence;
 use crate::record::{ShardIndex, WordsWriter};
@@ -25,6 +25,8 @@ pub(super) struct Snapshots {
     every: u64,
     /// Bytes that were logged since the last one was begun.
     logged: u64,
+    /// Bytes that were logged since the last step of the one at hand.
+    logged_since_step: usize,
     /// Bytes of the last one of changes.
     changes: u64,
     /// Bytes that were logged since the last whole one was begun, and its own.
@@ -69,13 +71,20 @@ pub(super) trait Frozen {
 }
 
 impl Writing {
-    /// Writes a step's worth; says whether there is anything to go on with.
-    fn write(&mut self, frozen: &mut impl Frozen) -> Result<bool, StateError> {
+    /// Writes a step's worth, of a shard that held so many bytes, and has logged so many since the
+    /// last step; says whether there is anything to go on with.
+    fn write(
+        &mut self,
+        frozen: &mut impl Frozen,
+        (held, logged): (u64, usize),
+    ) -> Result<bool, StateError> {
         if !frozen.is_frozen() {
             return Ok(false);
         }
-        let beyond = frozen.copied_bytes().saturating_sub(SNAPSHOT_COPIES_MAX);
-        self.whole = frozen.save_some(&mut self.piece, SNAPSHOT_STEP_BYTES.max(beyond));
+        let most = usize::try_from(SNAPSHOT_COPIES_MAX.max(held / 2)).unwrap_or(usize::MAX);
+        let beyond = frozen.copied_bytes().saturating_sub(most);
+        let bytes = SNAPSHOT_STEP_BYTES.max(logged).max(beyond);
+        self.whole = frozen.save_some(&mut self.piece, bytes);
         self.writer.append(self.piece.written())?;
         self.piece.clear();
         if self.whole {
@@ -103,6 +112,7 @@ impl Snapshots {
         Self {
             every,
             logged,
+            logged_since_step: 0,
             changes: 0,
             logged_since_whole: logged,
             whole,
@@ -118,6 +128,7 @@ impl Snapshots {
     }
 
     pub(super) fn note_logged(&mut self, bytes: usize) {
+        self.logged_since_step += bytes;
         self.logged += bytes as u64;
         self.logged_since_whole += bytes as u64;
     }
@@ -159,7 +170,7 @@ impl Snapshots {
     ) {
         writer.set_outline(piece.len());
         self.chain = SnapshotChain::default();
-        (self.logged, self.held) = (0, bytes);
+        (self.logged, self.logged_since_step, self.held) = (0, 0, bytes);
         if writer.is_whole() {
             self.all_whole |= self.is_referring;
             self.logged_since_whole = 0;
@@ -177,7 +188,7 @@ impl Snapshots {
     ) -> Result<Written, ShardError> {
         if let Some(replaced) = &mut self.replaced {
             // It has no name: whatever comes of it, the system gives the space back in the end.
-            if !replaced.shrink(SNAPSHOT_SHRINK_BYTES).unwrap_or(false) {
+            if !replaced.shrink(SHRINK_STEP_BYTES).unwrap_or(false) {
                 self.replaced = None;
             }
             return Ok(Written::Some);
@@ -194,7 +205,8 @@ impl Snapshots {
         let Some(writing) = &mut self.writing else { return Ok(Written::Nothing) };
         let failed = |error| ShardError::State { shard: self.shard, error };
         if !writing.whole {
-            if !writing.write(frozen).map_err(failed)? {
+            let logged = std::mem::take(&mut self.logged_since_step);
+            if !writing.write(frozen, (self.held, logged)).map_err(failed)? {
                 self.writing = None;
                 return Ok(Written::Nothing);
             }
@@ -358,16 +370,20 @@ mod tests {
         let mut snapshots = begun(folder.path());
         let written = |snapshots: &Snapshots| snapshots.writing.as_ref().unwrap().writer.bytes();
         let beyond = SNAPSHOT_STEP_BYTES * 3;
-        for (copied, expected) in [
-            (0, SNAPSHOT_STEP_BYTES),
-            (SNAPSHOT_COPIES_MAX, SNAPSHOT_STEP_BYTES),
-            (SNAPSHOT_COPIES_MAX + beyond, beyond),
+        let most = SNAPSHOT_COPIES_MAX as usize;
+        for (copied, logged, expected) in [
+            (0, 0, SNAPSHOT_STEP_BYTES),
+            (most, 0, SNAPSHOT_STEP_BYTES),
+            (0, beyond / 2, beyond / 2),
+            (0, 0, SNAPSHOT_STEP_BYTES),
+            (most + beyond, beyond / 2, beyond),
         ] {
+            snapshots.note_logged(logged);
             let before = written(&snapshots);
             let mut fake = Fake { is_frozen: true, copied };
             let step = snapshots.step(&mut fake, OutputCounts::default(), None).unwrap();
             assert_eq!(step, Written::Some);
-            assert_eq!(written(&snapshots) - before, expected as u64, "{copied}");
+            assert_eq!(written(&snapshots) - before, expected as u64, "{copied}, {logged}");
         }
     }
 

@@ -12,7 +12,8 @@ use crate::cpu::Bell;
 use crate::exchange::{Inbox, WatermarkMerge};
 use crate::frame::{Frame, FrameKind};
 use crate::limits::{
-    FRAMES_PER_LANE_STEP, RESULTS_AFTER_STOP, RESULTS_PER_STEP, WINDOWS_AFTER_STOP,
+    LANE_STEP_BYTES, LANE_STEP_NANOS_FROZEN, RESULTS_AFTER_STOP, RESULTS_PER_STEP,
+    WINDOWS_AFTER_STOP,
 };
 use crate::log::LogError;
 use crate::metrics::{LatencyWriter, ShardMeter};
@@ -239,10 +240,14 @@ where
         // Before more is taken, so that no step adds to what was copied without writing some of it.
         let mut worked = self.snapshot()?;
         for lane in (self.first_lane..lanes).chain(0..self.first_lane) {
-            for _ in 0..FRAMES_PER_LANE_STEP {
-                if !self.take_frame(lane, locals)? {
-                    break;
-                }
+            let begun = self.parts.store.is_frozen().then(|| clock.now());
+            let is_over = |begun| clock.now().since(begun) >= LANE_STEP_NANOS_FROZEN;
+            let mut bytes = 0;
+            while bytes < LANE_STEP_BYTES
+                && !begun.is_some_and(is_over)
+                && let Some(taken) = self.take_frame(lane, locals)?
+            {
+                bytes += taken;
                 worked = true;
                 if self.drain(clock, stopping) != Drained::All {
                     return Ok(Progress::Worked);
@@ -268,15 +273,15 @@ where
         Ok(if worked { Progress::Worked } else { Progress::Idle })
     }
 
-    /// Takes one frame of a lane, if there is one.
+    /// Takes one frame of a lane, if there is one; says how many bytes it has.
     fn take_frame(
         &mut self,
         lane: usize,
         locals: &mut [LocalRing<u64>],
-    ) -> Result<bool, ShardError> {
+    ) -> Result<Option<usize>, ShardError> {
         let (inbox, mut operators) = self.parts.split();
         let Some(frame) = inbox.front(lane, locals) else {
-            return Ok(false);
+            return Ok(None);
         };
         let words = frame.words().len();
         let header = frame.header();
@@ -292,13 +297,15 @@ where
         if let Some(watermark) = applied.moved {
             self.advance(watermark, applied.stamp);
         }
-        Ok(true)
+        Ok(Some(words * 8))
     }
 
     /// Takes again what earlier runs took, a step's worth.
     fn replay(&mut self, clock: &impl Clock, stopping: bool) -> Result<Progress, ShardError> {
-        for _ in 0..FRAMES_PER_LANE_STEP {
-            let Some(journal) = &mut self.journal else { break };
+        let mut bytes = 0;
+        while bytes < LANE_STEP_BYTES
+            && let Some(journal) = &mut self.journal
+        {
             let Some(Replayed { entry, lane, frame, begins_run }) = journal.replay()? else {
                 journal.end_replay(self.parts.sink.taken())?;
                 self.parts.merge.begin_run();
@@ -314,6 +321,7 @@ where
                 let judged_by = operators.merge.judge(lane, frame.header().watermark());
                 observer(&ReplayedRows { shard: operators.shard, entry, frame, judged_by });
             }
+            bytes += size_of_val(frame.words());
             let applied = operators.apply(lane, frame)?;
             inbox.note_earlier(lane, applied.records);
             if let Some(watermark) = applied.moved {
