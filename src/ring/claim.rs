@@ -36,20 +36,16 @@ pub(super) enum Lane<'p> {
 unsafe impl<T: Send> Send for Claim<'_, T> {}
 
 impl<'p, T> Claim<'p, T> {
-    /// A claim of `slots` at position `written`.
-    ///
-    /// # Safety
-    ///
-    /// For `'p`, or until `lane` is told of the commit, the slots are initialised and nobody else
-    /// touches them.
+    /// A claim of `slots` at position `written`: nobody else touches them for `'p`, or until `lane`
+    /// is told of the commit.
     #[inline]
-    pub(super) unsafe fn new(
-        slots: NonNull<[T]>,
+    pub(super) fn new(
+        slots: &'p mut [T],
         written: &'p mut u64,
         lane: Lane<'p>,
         writing: Writing,
     ) -> Self {
-        Self { slots, written, lane, writing, end: PhantomData }
+        Self { slots: NonNull::from(slots), written, lane, writing, end: PhantomData }
     }
 
     /// Hands the first `used` slots to the consumer, as one unit; the rest of the claim never
@@ -75,7 +71,7 @@ impl<T> Deref for Claim<'_, T> {
 
     #[inline]
     fn deref(&self) -> &[T] {
-        // SAFETY: the promise of `new`; the commit consumes the claim, so it is still to come.
+        // SAFETY: they were lent to `new` alone; the commit consumes the claim, so it is to come.
         unsafe { self.slots.as_ref() }
     }
 }
@@ -83,7 +79,7 @@ impl<T> Deref for Claim<'_, T> {
 impl<T> DerefMut for Claim<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: the promise of `new`; the commit consumes the claim, so it is still to come.
+        // SAFETY: they were lent to `new` alone; the commit consumes the claim, so it is to come.
         unsafe { self.slots.as_mut() }
     }
 }

@@ -32,13 +32,14 @@ impl<T> LocalRing<T> {
     /// When `slots` is more than the ring's longest claim: such a claim would never succeed.
     #[inline]
     pub fn claim(&mut self, slots: usize) -> Option<Claim<'_, T>> {
-        let part = self.slots.part(self.written, slots);
+        let mut part = self.slots.part(self.written, slots);
         if self.free() < slots {
             return None;
         }
         let writing = self.slots.writing(self.written, slots);
         // SAFETY: the slots are initialised, and the claim borrows the ring, which is their owner.
-        Some(unsafe { Claim::new(part, &mut self.written, Lane::Local, writing) })
+        let part = unsafe { part.as_mut() };
+        Some(Claim::new(part, &mut self.written, Lane::Local, writing))
     }
 
     /// Slots that can be claimed now.

@@ -30,7 +30,7 @@ impl<T> Producer<T> {
     /// When `slots` is more than the ring's longest claim: such a claim would never succeed.
     #[inline]
     pub fn claim(&mut self, slots: usize) -> Option<Claim<'_, T>> {
-        let part = self.shared.slots.part(self.written, slots);
+        let mut part = self.shared.slots.part(self.written, slots);
         if self.free_seen() < slots && self.free() < slots {
             return None;
         }
@@ -40,7 +40,8 @@ impl<T> Producer<T> {
         // consumer does not own them, and before the commit it will not. It did what it did to
         // their slots before it stored the position that `free` loaded with acquire order. This
         // end has no other claim, for the claim borrows it.
-        Some(unsafe { Claim::new(part, &mut self.written, lane, writing) })
+        let part = unsafe { part.as_mut() };
+        Some(Claim::new(part, &mut self.written, lane, writing))
     }
 
     /// Slots that can be claimed now. Looks at the consumer's position, so it costs what a shared
