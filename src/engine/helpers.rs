@@ -1,7 +1,8 @@
 //! The threads that do what blocks, so that no shard waits for a disk. `tidewheel-sync` makes what
 //! shards have written down durable, where a loss of power is to be survived. `tidewheel-segments`
 //! makes segments of their logs before they are needed, and removes those that are needed no more,
-//! wherever there is state; no sync waits for that, since these are two threads.
+//! wherever there is state; no sync waits for that, since these are two threads. It prefaults them
+//! where it has a CPU on which no shard runs.
 
 use super::EngineError;
 use super::core::CoreDuty;

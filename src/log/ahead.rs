@@ -254,13 +254,23 @@ mod tests {
         LogWriter::begin(Arc::clone(backing), start, [], ready).unwrap()
     }
 
+    /// A writer, and what it asks for.
+    #[allow(clippy::type_complexity)] // it is but three things
+    fn helped(
+        guarantee: Guarantee,
+    ) -> (Arc<CrashingFiles>, LogWriter<CrashingFiles>, Receiver<SegmentRequest<CrashingFiles>>)
+    {
+        let backing = Arc::new(CrashingFiles::new());
+        let mut writer = begin(&backing, guarantee);
+        let (sender, requests) = unbounded();
+        writer.help_with(move |request| sender.send(request).unwrap());
+        (backing, writer, requests)
+    }
+
     proptest! {
         #[test]
         fn whenever_requests_are_fulfilled_the_log_is_the_same(steps in steps()) {
-            let backing = Arc::new(CrashingFiles::new());
-            let mut writer = begin(&backing, Guarantee::Disk);
-            let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
-            writer.help_with(move |request| sender.send(request).unwrap());
+            let (backing, mut writer, requests) = helped(Guarantee::Disk);
             let (mut all, mut needed) = (Vec::new(), 0);
             for step in steps {
                 match step {
@@ -332,10 +342,7 @@ mod tests {
 
     #[test]
     fn one_that_came_too_late_is_the_next_and_others_are_asked_for_behind_it() {
-        let backing = Arc::new(CrashingFiles::new());
-        let mut writer = begin(&backing, Guarantee::Process);
-        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
-        writer.help_with(move |request| sender.send(request).unwrap());
+        let (backing, mut writer, requests) = helped(Guarantee::Process);
         let mut frames = frames(2_000).into_iter();
         let mut roll = |writer: &mut LogWriter<CrashingFiles>| {
             let before = writer.segments().count();
@@ -358,10 +365,7 @@ mod tests {
 
     #[test]
     fn behind_a_segment_that_can_not_be_removed_none_is() {
-        let backing = Arc::new(CrashingFiles::new());
-        let mut writer = begin(&backing, Guarantee::Process);
-        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
-        writer.help_with(move |request| sender.send(request).unwrap());
+        let (backing, mut writer, requests) = helped(Guarantee::Process);
         let all = frames(2_000);
         for frame in &all {
             writer.append(Frame::trusted(frame)).unwrap();
@@ -380,11 +384,34 @@ mod tests {
     }
 
     #[test]
+    fn without_help_the_space_of_segments_that_were_removed_is_given_back_in_pieces() {
+        for guarantee in [Guarantee::Process, Guarantee::Disk] {
+            let folder = tempfile::tempdir().unwrap();
+            let backing = Arc::new(LogFiles::new(folder.path(), guarantee));
+            let mut writer = begin(&backing, guarantee);
+            let all = frames(2_000);
+            for frame in &all {
+                writer.append(Frame::trusted(frame)).unwrap();
+            }
+            assert!(!writer.give_back(1 << 10), "all are needed");
+            let segments = backing.list().unwrap();
+            writer.release_before(EntrySequence(1_990)).unwrap();
+            let mut left = backing.list().unwrap();
+            left.sort();
+            let removed = segments.into_iter().filter(|name| left.binary_search(name).is_err());
+            // One of 1 KiB, one of 4, and all others of 8.
+            let pieces = removed.map(|name| [1, 4].get(name.number as usize).copied().unwrap_or(8));
+            let pieces: usize = pieces.sum();
+            assert!(pieces > 20, "{pieces}");
+            let given_back = std::iter::from_fn(|| writer.give_back(1 << 10).then_some(())).count();
+            assert_eq!(given_back, pieces);
+            assert_eq!(read_from(&backing, 1_990).unwrap().0[..], all[1_990..]);
+        }
+    }
+
+    #[test]
     fn what_is_asked_for_a_writer_that_is_gone_is_not_made() {
-        let backing = Arc::new(CrashingFiles::new());
-        let mut writer = begin(&backing, Guarantee::Disk);
-        let (sender, requests) = unbounded::<SegmentRequest<CrashingFiles>>();
-        writer.help_with(move |request| sender.send(request).unwrap());
+        let (backing, writer, requests) = helped(Guarantee::Disk);
         let request = requests.try_recv().unwrap();
         assert!(matches!(request.what, What::Make(4096, Guarantee::Disk)), "{request:?}");
         assert!(make(&*backing, 4096, (Guarantee::Disk, &|| true)).unwrap().is_some());

@@ -93,8 +93,9 @@ pub trait Segment: Send + 'static {
     /// the system does not, first writes are slower.
     fn prefault(&mut self) {}
 
-    /// Gives back the space of so many bytes at the end of a segment that has no name any more;
-    /// says whether there is more to give back. Whatever is left is given back with the segment.
+    /// Gives back the space of so many bytes at the end of a segment that has no name any more, and
+    /// that nobody reads or writes; says whether there is more to give back. Whatever is left is
+    /// given back with the segment.
     ///
     /// # Errors
     /// When the system says no.
