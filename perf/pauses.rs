@@ -12,8 +12,9 @@
 //! keys, or more, and each window all of them; there is no other source, and no result is late.
 //! Arguments: keys, records beyond as many, bytes of log after which there is a snapshot (0: never),
 //! slices of a window (1: it does not slide), how many keys, of all evenly, the records beyond are
-//! of, or how many records a slice has, records ahead in a millisecond (0: as fast as it goes), and
-//! "whole" for snapshots that are whole each time, as they are where history is kept.
+//! of, or how many records a slice has, records ahead in a millisecond (0: as fast as it goes, as
+//! where windows slide), and "whole" for snapshots that are whole each time, as they are where
+//! history is kept.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
